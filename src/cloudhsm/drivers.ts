@@ -1,0 +1,129 @@
+/**
+ * What the reconciler does for clusters and HSMs: wait as the transition model says, then
+ * make the recorded state true. Every act holds the cluster's mutex; a restart runs the
+ * same drivers again.
+ */
+import { reason } from "../core/errors.ts";
+import { follow } from "../core/machine.ts";
+import { firstHsmCertificates } from "./certificates.ts";
+import { findCluster, findHsm, hsmsOf, updateCluster, type ClusterRow, type HsmRow } from "./clusters.ts";
+import { requireCluster, type CloudHsm } from "./context.ts";
+import { CLUSTER, HSM, type ClusterState, type HsmState } from "./machines.ts";
+import { currentSoPin } from "./so-pin.ts";
+
+const CLUSTER_ACTS: Readonly<
+  Partial<Record<ClusterState, (cloudhsm: CloudHsm, row: ClusterRow) => Promise<void>>>
+> = {
+  CREATE_IN_PROGRESS: finishCreation,
+  INITIALIZE_IN_PROGRESS: initializeToken,
+  DELETE_IN_PROGRESS: finishDeletion,
+};
+const HSM_ACTS: Readonly<Partial<Record<HsmState, (cloudhsm: CloudHsm, row: HsmRow) => Promise<void>>>> = {
+  CREATE_IN_PROGRESS: finishHsmCreation,
+  DELETE_IN_PROGRESS: finishHsmDeletion,
+};
+
+/** Register the reconciler's drivers of `cluster-…` and `hsm-…`. */
+export function registerClusterDrivers(cloudhsm: CloudHsm): void {
+  const { db } = cloudhsm.store;
+  cloudhsm.reconciler.drive("cluster-", async (id, signal) => {
+    const before = await findCluster(db, id);
+    const act = before === undefined ? undefined : CLUSTER_ACTS[before.State];
+    if (act === undefined) return;
+    await cloudhsm.transitions.pass("cloudhsmv2::cluster", id, signal);
+    await cloudhsm.mutexes.run(id, async () => {
+      const cluster = await findCluster(db, id);
+      if (!signal.aborted && cluster?.State === before?.State && cluster !== undefined)
+        await act(cloudhsm, cluster);
+    });
+  });
+  cloudhsm.reconciler.drive("hsm-", async (id, signal) => {
+    const before = await findHsm(db, id);
+    const act = before === undefined ? undefined : HSM_ACTS[before.State];
+    if (act === undefined || before === undefined) return;
+    await cloudhsm.transitions.pass("cloudhsmv2::hsm", id, signal);
+    await cloudhsm.mutexes.run(before.ClusterId, async () => {
+      const hsm = await findHsm(db, id);
+      if (!signal.aborted && hsm?.State === before.State) await act(cloudhsm, hsm);
+    });
+  });
+}
+
+/** Wake what a stop of the server left unfinished. */
+export async function resumeClusters(cloudhsm: CloudHsm): Promise<void> {
+  const { db } = cloudhsm.store;
+  const clusters = await db
+    .selectFrom("clusters")
+    .select("ClusterId")
+    .where("State", "like", "%_IN_PROGRESS")
+    .execute();
+  const hsms = await db.selectFrom("hsms").select("HsmId").where("State", "like", "%_IN_PROGRESS").execute();
+  for (const id of [...clusters.map((row) => row.ClusterId), ...hsms.map((row) => row.HsmId)])
+    cloudhsm.reconciler.wake(id);
+}
+
+async function finishCreation(cloudhsm: CloudHsm, cluster: ClusterRow): Promise<void> {
+  const State = follow(CLUSTER, cluster.State, "created", cluster.ClusterId);
+  await updateCluster(cloudhsm.store.db, cluster, { State });
+}
+
+/**
+ * C_InitToken with the sealed SO PIN. A token that is there already is the work of a run
+ * that was interrupted after C_InitToken (which is atomic: staging and rename), so it is
+ * verified, never initialised again.
+ */
+async function initializeToken(cloudhsm: CloudHsm, cluster: ClusterRow): Promise<void> {
+  const token = cloudhsm.tokens.of(cluster.ClusterId);
+  try {
+    const soPin = await currentSoPin(cloudhsm, cluster);
+    const present = token.present();
+    if (present) await token.verify("so", soPin);
+    const TokenSerial = present ? cluster.TokenSerial : await token.initialize(soPin);
+    const State = follow(CLUSTER, cluster.State, "initialized", cluster.ClusterId);
+    await updateCluster(cloudhsm.store.db, cluster, { State, StateMessage: null, TokenSerial });
+  } catch (error) {
+    const StateMessage = `Initialization is delayed (${reason(error)}); keystead tries again when it is started again.`;
+    await updateCluster(cloudhsm.store.db, cluster, { StateMessage });
+    throw error;
+  }
+}
+
+/** Only AWS's backups outlive a cluster. Its row stays as DELETED: related clusters share its certificate. */
+async function finishDeletion(cloudhsm: CloudHsm, cluster: ClusterRow): Promise<void> {
+  await cloudhsm.tokens.of(cluster.ClusterId).remove();
+  await cloudhsm.store.transaction(async (trx) => {
+    await trx.deleteFrom("operator_sessions").where("ClusterId", "=", cluster.ClusterId).execute();
+    await trx.deleteFrom("hsm_users").where("ClusterId", "=", cluster.ClusterId).execute();
+    await cloudhsm.network.deleteSecurityGroup(cluster.SecurityGroup, trx);
+    const State = follow(CLUSTER, cluster.State, "deleted", cluster.ClusterId);
+    const forgotten = { SoPinSealed: null, PendingPinSealed: null, PendingPinRole: null };
+    await updateCluster(trx, cluster, { State, StateMessage: null, ...forgotten });
+  });
+}
+
+/** The first HSM of an uninitialised cluster brings the CSR and the hardware certificates. */
+async function finishHsmCreation(cloudhsm: CloudHsm, hsm: HsmRow): Promise<void> {
+  const cluster = await requireCluster(cloudhsm, hsm.ClusterId);
+  const first = cluster.State === "UNINITIALIZED" && cluster.Certificates.ClusterCsr === undefined;
+  const Certificates = first ? await firstHsmCertificates(cloudhsm, hsm.HsmId) : cluster.Certificates;
+  await cloudhsm.store.transaction(async (trx) => {
+    await trx
+      .updateTable("hsms")
+      .set({ State: follow(HSM, hsm.State, "created", hsm.HsmId), StateMessage: "HSM created." })
+      .where("HsmId", "=", hsm.HsmId)
+      .execute();
+    if (first) await updateCluster(trx, cluster, { Certificates });
+  });
+}
+
+async function finishHsmDeletion(cloudhsm: CloudHsm, hsm: HsmRow): Promise<void> {
+  const cluster = await requireCluster(cloudhsm, hsm.ClusterId);
+  follow(HSM, hsm.State, "deleted", hsm.HsmId);
+  await cloudhsm.store.transaction(async (trx) => {
+    await trx.deleteFrom("hsms").where("HsmId", "=", hsm.HsmId).execute();
+    await cloudhsm.network.deleteNetworkInterface(hsm.EniId, trx);
+    // The CSR was that HSM's own: the next first HSM brings another.
+    const gone = cluster.State === "UNINITIALIZED" && (await hsmsOf(trx, cluster.ClusterId)).length === 0;
+    if (gone) await updateCluster(trx, cluster, { Certificates: {} });
+  });
+}

@@ -1,0 +1,148 @@
+/**
+ * A working cluster in one call, for `keystead cluster init`, the seed of dev mode and
+ * tests. It takes the customer's part: it drives the public operations and the operator's
+ * verbs, and signs the CSR with a certificate authority whose key it throws away.
+ */
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { AwsError, Refusal } from "../core/errors.ts";
+import { validate } from "../core/shape.ts";
+import { activeHsms } from "./clusters.ts";
+import { requireCluster, type CloudHsm } from "./context.ts";
+import { ADMIN } from "./users.ts";
+import { KMS_USER } from "./passwords.ts";
+import { runOperatorCommand } from "./operator.ts";
+import { baldrApiService } from "./service.ts";
+import type { OperatorRequest } from "./verb.ts";
+
+const CA_KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const YEAR_MS = 365 * 86_400_000;
+const BACKDATED_MS = 3_600_000;
+/** How often a waiting client describes the cluster, in wall time. */
+const DESCRIBE_EVERY_MS = 25;
+
+/**
+ * Sign the cluster's CSR with a throw-away CA, initialise, activate, and make kmsuser if a password is given.
+ * @returns the customerCA.crt that CreateCustomKeyStore asks for
+ * @throws AwsError of InitializeCluster, Refusal of the operator's verbs
+ */
+export async function initializeWithThrowAwayCa(
+  cloudhsm: CloudHsm,
+  clusterId: string,
+  given: { readonly adminPassword: string; readonly kmsuserPassword?: string },
+): Promise<{ customerCaPem: string }> {
+  const { adminPassword, kmsuserPassword } = given;
+  const { Certificates } = await requireCluster(cloudhsm, clusterId);
+  if (Certificates.ClusterCsr === undefined)
+    throw new Refusal(
+      `The cluster ${clusterId} has no certificate signing request; it needs a first HSM and must not be initialized yet.`,
+    );
+  const { customerCaPem, signedCert } = await signWithThrowAwayCa(Certificates.ClusterCsr);
+  await call(cloudhsm, "InitializeCluster", {
+    ClusterId: clusterId,
+    SignedCert: signedCert,
+    TrustAnchor: customerCaPem,
+  });
+  await settled(cloudhsm, clusterId);
+  const password = adminPassword;
+  await operate(cloudhsm, { clusterId, command: "cluster activate", args: { password } });
+  if (kmsuserPassword !== undefined)
+    await operate(cloudhsm, {
+      clusterId,
+      command: "user create",
+      args: { username: KMS_USER, role: "crypto-user", password: kmsuserPassword },
+      credentials: { role: "admin", username: ADMIN, password },
+    });
+  return { customerCaPem };
+}
+
+/** An ACTIVE cluster over all Availability Zones with `hsms` active HSMs, spread over them, and a kmsuser. */
+export async function createReadyCluster(
+  cloudhsm: CloudHsm,
+  wish: { readonly hsms?: number; readonly adminPassword: string; readonly kmsuserPassword: string },
+): Promise<{ clusterId: string; customerCaPem: string }> {
+  const perZone = new Map(
+    (await cloudhsm.network.subnets()).map((one) => [one.AvailabilityZone, one.SubnetId]),
+  );
+  const zones = [...perZone.keys()].toSorted();
+  const { Cluster } = await call<{ Cluster: { ClusterId: string } }>(cloudhsm, "CreateCluster", {
+    HsmType: "hsm2m.medium",
+    SubnetIds: [...perZone.values()],
+  });
+  const clusterId = Cluster.ClusterId;
+  await settled(cloudhsm, clusterId);
+  const addHsm = async (index: number): Promise<void> => {
+    const AvailabilityZone = zones[index % zones.length];
+    const { Hsm } = await call<{ Hsm: { HsmId: string } }>(cloudhsm, "CreateHsm", {
+      ClusterId: clusterId,
+      AvailabilityZone,
+    });
+    await settled(cloudhsm, Hsm.HsmId);
+  };
+  // AWS allows a second HSM only after activation.
+  await addHsm(0);
+  const { customerCaPem } = await initializeWithThrowAwayCa(cloudhsm, clusterId, wish);
+  await Promise.all(Array.from({ length: (wish.hsms ?? 2) - 1 }, (_, index) => addHsm(index + 1)));
+  if ((await activeHsms(cloudhsm.store.db, clusterId)).length === 0)
+    throw new Refusal(`The cluster ${clusterId} got no HSM.`);
+  return { clusterId, customerCaPem };
+}
+
+/** A public operation, called in process by the account's root. */
+async function call<T>(cloudhsm: CloudHsm, name: string, input: object): Promise<T> {
+  const operation = baldrApiService[name];
+  if (operation === undefined)
+    throw new AwsError("UnknownOperationException", `There is no operation ${name}.`);
+  const { account } = cloudhsm;
+  const caller = { account, arn: `arn:aws:iam::${account}:root`, accessKeyId: "keystead" };
+  const output = await operation.run(validate(operation.input, input), {
+    cloudhsm,
+    requestId: randomUUID(),
+    caller,
+  });
+  return output as T;
+}
+
+async function operate(cloudhsm: CloudHsm, request: OperatorRequest): Promise<void> {
+  const reply = await runOperatorCommand(cloudhsm, request);
+  if (reply.error_code !== 0) throw new Refusal(String(reply.data));
+}
+
+/** Wait as a client does, describing the resource: that is what moves a `manual` progression on. */
+async function settled(cloudhsm: CloudHsm, id: string): Promise<void> {
+  let idle = false;
+  const done = cloudhsm.reconciler.idle(id).then(() => (idle = true));
+  while (!idle) {
+    cloudhsm.transitions.observe(id);
+    await Promise.race([done, delay(DESCRIBE_EVERY_MS)]);
+  }
+}
+
+async function signWithThrowAwayCa(csrPem: string): Promise<{ customerCaPem: string; signedCert: string }> {
+  const csr = new x509.Pkcs10CertificateRequest(csrPem);
+  const keys = await crypto.subtle.generateKey(CA_KEY, false, ["sign", "verify"]);
+  const name: x509.JsonName = [{ O: ["keystead"] }, { CN: ["Throw-away customer CA"] }];
+  const validity = {
+    notBefore: new Date(Date.now() - BACKDATED_MS),
+    notAfter: new Date(Date.now() + 10 * YEAR_MS),
+    signingAlgorithm: CA_KEY,
+  };
+  const authority = await x509.X509CertificateGenerator.createSelfSigned({
+    ...validity,
+    serialNumber: "01",
+    name,
+    keys,
+    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+  });
+  const signed = await x509.X509CertificateGenerator.create({
+    ...validity,
+    serialNumber: "02",
+    subject: csr.subjectName.toJSON(),
+    issuer: name,
+    publicKey: csr.publicKey,
+    signingKey: keys.privateKey,
+  });
+  return { customerCaPem: authority.toString("pem"), signedCert: signed.toString("pem") };
+}

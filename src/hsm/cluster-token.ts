@@ -1,0 +1,315 @@
+/**
+ * One cluster's token: its directory, its header lock, and every PKCS#11 act on it, each
+ * run by a short-lived HSM worker so that it sees the PINs as they are now (architecture,
+ * *One header lock per token*). Copy → act → fsync → verify in a fresh worker → refresh.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Mutex } from "../core/mutex.ts";
+import type { HsmWorker } from "./client.ts";
+import { CKR, Pkcs11Error, isCkr } from "./errors.ts";
+import { adoptToken, objectFiles, protectHeader, settleHeader, syncNewObjects, tokenHome } from "./header.ts";
+import type { KeyObject, Role } from "./manage.ts";
+import type { Spares } from "./spares.ts";
+
+export type { KeyObject, Role } from "./manage.ts";
+
+/** Mechanisms of the tokens; each operation of SoftHSM copies this list, so it is short (design/softhsm.md §0.8). */
+const MECHANISMS = "CKM_AES_KEY_GEN,CKM_AES_GCM";
+
+function configuration(tokenDirectory: string): string {
+  return [
+    `directories.tokendir = ${tokenDirectory}`,
+    "objectstore.backend = file",
+    "log.level = ERROR",
+    "slots.removable = false",
+    `slots.mechanisms = ${MECHANISMS}`,
+    "",
+  ].join("\n");
+}
+
+interface LoggedIn {
+  readonly worker: HsmWorker;
+  /** Which of the PINs tried the token accepted. */
+  readonly accepted: string;
+}
+
+export class ClusterToken {
+  readonly clusterId: string;
+  readonly directory: string;
+  readonly #spares: Spares;
+  /** The header lock: one process at a time inside C_Initialize, C_Login, C_SetPIN and the like. */
+  readonly #lock = new Mutex();
+
+  constructor(clusterId: string, directory: string, spares: Spares) {
+    this.clusterId = clusterId;
+    this.directory = directory;
+    this.#spares = spares;
+  }
+
+  /** SOFTHSM2_CONF of this cluster. */
+  get conf(): string {
+    return join(this.directory, "softhsm2.conf");
+  }
+
+  /** True when a token directory is where it should be, readable or not. */
+  present(): boolean {
+    return tokenHome(this.#tokens) !== undefined;
+  }
+
+  /**
+   * C_InitToken in a staging directory, then a rename into place.
+   * @returns the token's serial number
+   * @throws Pkcs11Error argument when there is a token already: nothing here ever re-initialises one
+   */
+  initialize(soPin: string): Promise<string> {
+    return this.#lock.run(async () => {
+      if (this.present()) throw new Pkcs11Error("argument", 0, "C_InitToken on an initialised token");
+      const staging = join(this.directory, "staging");
+      rmSync(staging, { recursive: true, force: true });
+      for (const directory of [staging, this.#tokens]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const conf = join(this.directory, "staging.conf");
+      writeFileSync(conf, configuration(staging), { mode: 0o600 });
+      const worker = await this.#spares.take();
+      try {
+        await worker.manage("initialize", { conf });
+        const { serial } = await worker.manage("initToken", { label: this.clusterId, soPin });
+        await worker.close();
+        adoptToken(staging, this.#tokens);
+        this.#protect();
+        return serial;
+      } finally {
+        worker.kill();
+        rmSync(staging, { recursive: true, force: true });
+        rmSync(conf, { force: true });
+      }
+    });
+  }
+
+  /** C_Login and C_Logout. @throws Pkcs11Error CKR_PIN_INCORRECT, CKR_USER_PIN_NOT_INITIALIZED … */
+  verify(role: Role, pin: string): Promise<void> {
+    return this.#lock.run(() => this.#loggedIn(role, pin, () => Promise.resolve()));
+  }
+
+  /** C_Login, C_SetPIN, and a login with the new PIN from a fresh worker. */
+  changePin(role: Role, current: string, next: string): Promise<void> {
+    return this.#lock.run(async () => {
+      await this.#loggedIn(role, current, async (worker) => {
+        await worker.manage("setPin", { current, next });
+      });
+      await this.#loggedIn(role, next, () => Promise.resolve());
+    });
+  }
+
+  /** C_Login(CKU_SO), C_InitPIN, and a login with the new user PIN from a fresh worker. */
+  initUserPin(soPin: string, userPin: string): Promise<void> {
+    return this.#lock.run(async () => {
+      await this.#loggedIn("so", soPin, async (worker) => {
+        await worker.manage("initPin", { pin: userPin });
+      });
+      await this.#loggedIn("user", userPin, () => Promise.resolve());
+    });
+  }
+
+  /** All secret key objects, seen as kmsuser. */
+  listKeys(userPin: string): Promise<readonly KeyObject[]> {
+    return this.#lock.run(() => this.#loggedIn("user", userPin, (worker) => worker.manage("listKeys", {})));
+  }
+
+  /** Destroy exactly one key object as kmsuser. @throws Pkcs11Error missing or ambiguous */
+  destroyKey(userPin: string, id: string, label: string): Promise<void> {
+    return this.#lock.run(() =>
+      this.#loggedIn("user", userPin, async (worker) => {
+        await worker.manage("destroyKey", { id, label });
+      }),
+    );
+  }
+
+  /**
+   * A worker that is logged in as kmsuser with the first of `pins` the token accepts, and
+   * has indexed its keys: the client application that serves a connected key store.
+   */
+  serve(pins: readonly string[]): Promise<LoggedIn> {
+    return this.#lock.run(async () => {
+      const { worker, accepted } = await this.#login("user", pins);
+      return this.#serving(worker, accepted);
+    });
+  }
+
+  /**
+   * Take the header lock for a login that may go on to a rotation. The caller must `end` it.
+   * When `deadline` aborts before the login has succeeded, its worker is ended.
+   */
+  async beginLogin(deadline: AbortSignal): Promise<LoginAttempt> {
+    const release = await this.#lock.hold();
+    return new LoginAttempt(
+      {
+        login: (pins) => this.#login("user", pins, deadline),
+        settle: () => this.#settle(),
+        serving: (worker, accepted) => this.#serving(worker, accepted),
+      },
+      release,
+    );
+  }
+
+  /**
+   * Run `act`, which makes or destroys key objects on this token, and put what it did on
+   * disk: SoftHSM never calls fsync (design/softhsm.md §2).
+   */
+  async durably<T>(act: () => Promise<T>): Promise<T> {
+    const home = tokenHome(this.#tokens);
+    const before = home === undefined ? new Set<string>() : objectFiles(home);
+    const result = await act();
+    if (home !== undefined) syncNewObjects(home, before);
+    return result;
+  }
+
+  /** Remove the token with everything on it; only for a cluster that was deleted. */
+  remove(): Promise<void> {
+    return this.#lock.run(() => {
+      rmSync(this.directory, { recursive: true, force: true });
+      return Promise.resolve();
+    });
+  }
+
+  get #tokens(): string {
+    return join(this.directory, "tokens");
+  }
+
+  #protect(): void {
+    const home = tokenHome(this.#tokens);
+    if (home === undefined) throw new Pkcs11Error("token", CKR.TOKEN_NOT_PRESENT, "token directory");
+    protectHeader(home, join(this.directory, "token.object.copy"));
+    const wanted = configuration(this.#tokens);
+    if (!existsSync(this.conf) || readFileSync(this.conf, "utf8") !== wanted)
+      writeFileSync(this.conf, wanted, { mode: 0o600 });
+  }
+
+  /** @throws Pkcs11Error when a rewrite left no whole header; the side copy is put back first. */
+  #settle(): void {
+    const home = tokenHome(this.#tokens);
+    const whole = home !== undefined && settleHeader(home);
+    // Restores the header from the side copy when it is not whole, else refreshes the copy.
+    this.#protect();
+    if (!whole) throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "token header after a rewrite");
+  }
+
+  /** A fresh worker on this token, opened and not logged in. */
+  async #open(deadline?: AbortSignal): Promise<HsmWorker> {
+    this.#protect();
+    const worker = await this.#spares.take(deadline);
+    try {
+      await worker.manage("initialize", { conf: this.conf });
+      await worker.manage("open", { label: this.clusterId, serial: null });
+      return worker;
+    } catch (error) {
+      worker.kill();
+      // The directory is there and its header is whole, yet the library does not show the token.
+      if (isCkr(error, CKR.TOKEN_NOT_PRESENT) && this.present())
+        throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "C_GetSlotList");
+      throw error;
+    }
+  }
+
+  /** C_Login with the first PIN that is accepted; a refused one only leads to the next. */
+  async #login(role: Role, pins: readonly string[], deadline?: AbortSignal): Promise<LoggedIn> {
+    const worker = await this.#open(deadline);
+    try {
+      for (const [index, pin] of pins.entries()) {
+        try {
+          await worker.manage("login", { role, pin });
+          this.#settle();
+          return { worker, accepted: pin };
+        } catch (error) {
+          // SoftHSM rewrites the header for a wrong PIN too.
+          if (worker.alive) this.#settle();
+          if (index === pins.length - 1 || !isCkr(error, CKR.PIN_INCORRECT)) throw error;
+        }
+      }
+      throw new Pkcs11Error("argument", 0, "C_Login without a PIN");
+    } catch (error) {
+      worker.kill();
+      throw error;
+    }
+  }
+
+  async #serving(worker: HsmWorker, accepted: string): Promise<LoggedIn> {
+    try {
+      await worker.manage("index", {});
+      return { worker, accepted };
+    } catch (error) {
+      worker.kill();
+      throw error;
+    }
+  }
+
+  async #loggedIn<T>(role: Role, pin: string, body: (worker: HsmWorker) => Promise<T>): Promise<T> {
+    const { worker } = await this.#login(role, [pin]);
+    try {
+      const result = await body(worker);
+      await worker.manage("logout", {});
+      return result;
+    } finally {
+      await worker.close();
+      this.#settle();
+    }
+  }
+}
+
+interface LoginActs {
+  login(pins: readonly string[]): Promise<LoggedIn>;
+  settle(): void;
+  serving(worker: HsmWorker, accepted: string): Promise<LoggedIn>;
+}
+
+/** What a rotation tells the store of passwords, durably, before and after the irreversible act. */
+export interface RotationJournal {
+  pending(next: string): Promise<void>;
+  commit(): Promise<void>;
+}
+
+/** A kmsuser login that holds the header lock until `end`, so that nobody changes the PIN in between. */
+export class LoginAttempt {
+  readonly #acts: LoginActs;
+  readonly #release: () => void;
+  #worker: HsmWorker | undefined;
+
+  constructor(acts: LoginActs, release: () => void) {
+    this.#acts = acts;
+    this.#release = release;
+  }
+
+  /** Genuine C_Login with the first of `pins` the token accepts. @returns that PIN */
+  async login(pins: readonly string[]): Promise<string> {
+    const { worker, accepted } = await this.#acts.login(pins);
+    this.#worker = worker;
+    return accepted;
+  }
+
+  /**
+   * The rotation protocol (architecture, *Connect*): journal → C_SetPIN → fsync and size →
+   * login with the new PIN in a fresh worker → commit. @returns the fresh worker, which serves
+   */
+  async rotate(current: string, next: string, journal: RotationJournal): Promise<HsmWorker> {
+    const changing = this.#worker;
+    if (changing === undefined) throw new Pkcs11Error("argument", 0, "C_SetPIN without a login");
+    await journal.pending(next);
+    await changing.manage("setPin", { current, next });
+    this.#acts.settle();
+    const { worker } = await this.#acts.login([next]);
+    try {
+      await journal.commit();
+      return (await this.#acts.serving(worker, next)).worker;
+    } catch (error) {
+      worker.kill();
+      throw error;
+    }
+  }
+
+  /** Close the worker that logged in first and give the header lock back. */
+  async end(): Promise<void> {
+    await this.#worker?.close();
+    this.#worker = undefined;
+    this.#release();
+  }
+}

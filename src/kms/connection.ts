@@ -1,0 +1,313 @@
+/**
+ * Connecting and disconnecting a custom key store: the workflows behind the two API calls
+ * (reference: custom-key-stores §5, §6; architecture, *Connect*). Steps are idempotent and
+ * have an undo, so that a failed connect leaves no network interface, security group or
+ * login behind. Every ConnectionErrorCode comes from what a step really found.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { activeHsms, findCluster, type ClusterRow } from "../cloudhsm/clusters.ts";
+import { adoptKmsuser, clearFailedLogins, countFailedLogin, kmsuserStanding } from "../cloudhsm/users.ts";
+import { reason } from "../core/errors.ts";
+import { newKmsUserPassword } from "../core/ids.ts";
+import { runSteps, type Step } from "../core/workflow.ts";
+import type { HsmWorker } from "../hsm/client.ts";
+import type { LoginAttempt } from "../hsm/cluster-token.ts";
+import { Pkcs11Error } from "../hsm/errors.ts";
+import { KmsSession } from "../hsm/session.ts";
+import { settleIntents } from "./key-creation.ts";
+import { findKeyStore, type Kms } from "./service.ts";
+import type { KeyStore } from "./store-book.ts";
+import { ConnectFailure, connectionErrorCode, isRefusedPin } from "./token-errors.ts";
+
+const KMSUSER = "kmsuser";
+/** How long a login may take before the cluster counts as out of reach (wall time). */
+const LOGIN_DEADLINE_MS = 20_000;
+const START_RETRY_MS = 500;
+/** Canaries are decrypted in groups, so that other work gets its turn. */
+const CANARIES_AT_ONCE = 64;
+
+interface Connecting {
+  readonly kms: Kms;
+  readonly keyStore: KeyStore;
+  cluster: ClusterRow | undefined;
+  groupId: string | undefined;
+  attempt: LoginAttempt | undefined;
+  password: string | undefined;
+  worker: HsmWorker | undefined;
+}
+
+function groupName(keyStore: KeyStore): string {
+  return `kms-${keyStore.CustomKeyStoreId}`;
+}
+
+function need<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`${what} is not known at this step`);
+  return value;
+}
+
+/** Remove the store's network interfaces and security group, whatever of them exists. */
+async function removeNetwork(kms: Kms, keyStore: KeyStore): Promise<void> {
+  const group = await kms.network.securityGroupByName(groupName(keyStore));
+  if (group === undefined) return;
+  for (const member of await kms.network.networkInterfaces({ group: group.GroupId }))
+    await kms.network.deleteNetworkInterface(member.NetworkInterfaceId);
+  await kms.network.deleteSecurityGroup(group.GroupId);
+}
+
+const findTheCluster: Step<Connecting> = {
+  name: "find-cluster",
+  run: async (state) => {
+    const { kms, keyStore } = state;
+    state.cluster = await findCluster(kms.store.db, keyStore.CloudHsmClusterId);
+    if (state.cluster === undefined || state.cluster.State === "DELETE_IN_PROGRESS")
+      throw new ConnectFailure("CLUSTER_NOT_FOUND");
+    if ((await activeHsms(kms.store.db, state.cluster.ClusterId)).length === 0)
+      throw new ConnectFailure("INSUFFICIENT_CLOUDHSM_HSMS");
+  },
+};
+
+const createSecurityGroup: Step<Connecting> = {
+  name: "create-security-group",
+  run: async (state) => {
+    const cluster = need(state.cluster, "the cluster");
+    // A run that was cut off may have left its own behind.
+    await removeNetwork(state.kms, state.keyStore);
+    state.groupId = await state.kms.network.createSecurityGroup({
+      VpcId: cluster.VpcId,
+      GroupName: groupName(state.keyStore),
+      Description: `KMS managed security group for cluster ${cluster.ClusterId}`,
+      Rules: [
+        { Direction: "inbound", Protocol: "tcp", FromPort: 2223, ToPort: 2225, Peer: cluster.SecurityGroup },
+      ],
+    });
+  },
+  undo: (state) => removeNetwork(state.kms, state.keyStore),
+};
+
+const createNetworkInterfaces: Step<Connecting> = {
+  name: "create-network-interfaces",
+  run: async (state) => {
+    const cluster = need(state.cluster, "the cluster");
+    for (const SubnetId of Object.values(cluster.SubnetMapping))
+      await state.kms.network.createNetworkInterface({
+        SubnetId,
+        Description: `KMS managed ENI for cluster ${cluster.ClusterId}`,
+        Groups: [need(state.groupId, "the security group"), cluster.SecurityGroup],
+      });
+  },
+};
+
+/** Stands for the minutes that AWS takes; what it waits for is configured (core/transitions.ts). */
+const reachCluster: Step<Connecting> = {
+  name: "reach-cluster",
+  run: ({ kms, keyStore }, signal) =>
+    kms.transitions.pass("kms::custom-key-store", keyStore.CustomKeyStoreId, signal),
+};
+
+/** Nobody else may be kmsuser while KMS is; checked and registered in one turn of the cluster. */
+function claimKmsuser({ kms, keyStore }: Connecting): Promise<"present" | "absent"> {
+  const clusterId = keyStore.CloudHsmClusterId;
+  return kms.cloudhsm.mutexes.run(clusterId, async () => {
+    const standing = await kmsuserStanding(kms.cloudhsm, clusterId);
+    if (standing.record === "deleted") throw new ConnectFailure("USER_NOT_FOUND");
+    if (standing.locked) throw new ConnectFailure("USER_LOCKED_OUT");
+    if (standing.operatorLoggedIn) throw new ConnectFailure("USER_LOGGED_IN");
+    kms.logins.set(clusterId, keyStore.CustomKeyStoreId);
+    return standing.record;
+  });
+}
+
+/** C_Login, again and again while no worker can be had, until the deadline. */
+async function logIn(state: Connecting): Promise<string> {
+  const { kms, keyStore } = state;
+  const deadline = new AbortController();
+  // Not AbortSignal.timeout: the worker that serves the store afterwards must outlive the deadline.
+  const timer = setTimeout(() => deadline.abort(), LOGIN_DEADLINE_MS);
+  try {
+    for (;;) {
+      const attempt = await kms.tokens.of(keyStore.CloudHsmClusterId).beginLogin(deadline.signal);
+      try {
+        const accepted = await attempt.login(kms.passwords.candidates(keyStore));
+        state.attempt = attempt;
+        return accepted;
+      } catch (error) {
+        await attempt.end();
+        // A login cut short by the deadline is a cluster out of reach.
+        if (deadline.signal.aborted) throw new ConnectFailure("NETWORK_ERRORS");
+        if (!(error instanceof Pkcs11Error) || error.kind !== "start") throw error;
+        await sleep(START_RETRY_MS);
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const logInAsKmsuser: Step<Connecting> = {
+  name: "log-in",
+  run: async (state) => {
+    const { kms, keyStore } = state;
+    const record = await claimKmsuser(state);
+    try {
+      state.password = await logIn(state);
+    } catch (error) {
+      if (isRefusedPin(error)) await countFailedLogin(kms.cloudhsm, keyStore.CloudHsmClusterId, KMSUSER);
+      throw error;
+    }
+    // A kmsuser made on the token with another tool is a kmsuser all the same.
+    if (record === "absent") await adoptKmsuser(kms.cloudhsm, keyStore.CloudHsmClusterId);
+    await clearFailedLogins(kms.cloudhsm, keyStore.CloudHsmClusterId, KMSUSER);
+    await kms.passwords.settle(keyStore, state.password);
+  },
+  undo: async ({ kms, keyStore, attempt }) => {
+    await attempt?.end();
+    if (kms.logins.get(keyStore.CloudHsmClusterId) === keyStore.CustomKeyStoreId)
+      kms.logins.delete(keyStore.CloudHsmClusterId);
+  },
+};
+
+const rotatePassword: Step<Connecting> = {
+  name: "rotate-password",
+  run: async (state) => {
+    const { kms } = state;
+    const attempt = need(state.attempt, "the login");
+    const id = state.keyStore.CustomKeyStoreId;
+    const next = newKmsUserPassword();
+    state.worker = await attempt.rotate(need(state.password, "the password"), next, {
+      pending: (password) => kms.passwords.recordPending(findKeyStore(kms, id), password),
+      commit: () => kms.passwords.settle(findKeyStore(kms, id), next),
+    });
+    await attempt.end();
+    state.attempt = undefined;
+  },
+  undo: async ({ worker }) => {
+    await worker?.close();
+  },
+};
+
+const checkKeys: Step<Connecting> = {
+  name: "check-keys",
+  run: async (state) => {
+    const { kms, keyStore } = state;
+    const session = openSession(kms, keyStore.CustomKeyStoreId, state.worker);
+    kms.sessions.set(keyStore.CustomKeyStoreId, session);
+    await settleIntents(kms, keyStore, session);
+    await checkCanaries(kms, keyStore, session);
+  },
+  undo: ({ kms, keyStore }) => closeSession(kms, keyStore.CustomKeyStoreId),
+};
+
+const CONNECT_STEPS = [
+  findTheCluster,
+  createSecurityGroup,
+  createNetworkInterfaces,
+  reachCluster,
+  logInAsKmsuser,
+  rotatePassword,
+  checkKeys,
+] as const;
+
+function openSession(kms: Kms, keyStoreId: string, worker: HsmWorker | undefined): KmsSession {
+  const keyStore = findKeyStore(kms, keyStoreId);
+  return new KmsSession(
+    kms.tokens.of(keyStore.CloudHsmClusterId),
+    worker,
+    () => Promise.resolve(kms.passwords.current(findKeyStore(kms, keyStoreId))),
+    { replaced: () => kms.health.forget(kms.keys.ofStore(keyStoreId)) },
+  );
+}
+
+async function closeSession(kms: Kms, keyStoreId: string): Promise<void> {
+  const session = kms.sessions.get(keyStoreId);
+  kms.sessions.delete(keyStoreId);
+  await session?.close();
+  kms.health.forget(kms.keys.ofStore(keyStoreId));
+}
+
+/** Every key's canary, so that a damaged or missing key is known before it is asked for. */
+async function checkCanaries(kms: Kms, keyStore: KeyStore, session: KmsSession): Promise<void> {
+  const keys = kms.keys.ofStore(keyStore.CustomKeyStoreId);
+  for (let at = 0; at < keys.length; at += CANARIES_AT_ONCE) {
+    const group = keys.slice(at, at + CANARIES_AT_ONCE);
+    const verdicts = await Promise.all(group.map((key) => kms.health.check(key, session)));
+    for (const [index, verdict] of verdicts.entries())
+      if (verdict !== "sound") kms.log.warn({ id: group[index]?.KeyId ?? "", reason: verdict }, "a key cannot be used");
+  }
+}
+
+async function connect(kms: Kms, keyStore: KeyStore, signal: AbortSignal): Promise<void> {
+  const id = keyStore.CustomKeyStoreId;
+  const state: Connecting = {
+    kms,
+    keyStore,
+    cluster: undefined,
+    groupId: undefined,
+    attempt: undefined,
+    password: undefined,
+    worker: undefined,
+  };
+  try {
+    await runSteps(CONNECT_STEPS, state, signal, (step, outcome) => {
+      if (outcome === "started") kms.progress.set(id, step);
+      kms.log.debug({ id, step, outcome }, "connect");
+    });
+    await kms.keyStores.move(id, "CONNECTING", "CONNECTED");
+  } catch (error) {
+    // A newer intent (Disconnect, or the server's end) drives the store from here.
+    if (signal.aborted) return;
+    const code = connectionErrorCode(error);
+    kms.log.info({ id, code, reason: reason(error) }, "connect failed");
+    await kms.keyStores.move(id, "CONNECTING", "FAILED", code);
+  } finally {
+    kms.progress.delete(id);
+  }
+}
+
+async function disconnect(kms: Kms, keyStore: KeyStore, signal: AbortSignal): Promise<void> {
+  const id = keyStore.CustomKeyStoreId;
+  kms.progress.set(id, "log-out");
+  try {
+    await closeSession(kms, id);
+    if (kms.logins.get(keyStore.CloudHsmClusterId) === id) kms.logins.delete(keyStore.CloudHsmClusterId);
+    kms.progress.set(id, "remove-network");
+    await removeNetwork(kms, keyStore);
+    await kms.transitions.pass("kms::custom-key-store", id, signal);
+    await kms.keyStores.move(id, "DISCONNECTING", "DISCONNECTED");
+  } finally {
+    kms.progress.delete(id);
+  }
+}
+
+/**
+ * After a restart: log in again with the stored password, no rotation. A store whose token
+ * cannot be reached stays CONNECTED, as at AWS; its session keeps trying when it is asked.
+ */
+async function resume(kms: Kms, keyStore: KeyStore): Promise<void> {
+  const id = keyStore.CustomKeyStoreId;
+  if (kms.sessions.has(id)) return;
+  const session = openSession(kms, id, undefined);
+  kms.sessions.set(id, session);
+  kms.logins.set(keyStore.CloudHsmClusterId, id);
+  try {
+    await session.probe();
+    await settleIntents(kms, keyStore, session);
+    await checkCanaries(kms, keyStore, session);
+  } catch (error) {
+    kms.log.warn({ id, reason: reason(error) }, "a connected key store could not be logged in again");
+  }
+}
+
+/** Drive one store as its recorded state asks; the reconciler's driver of ids that start with `cks-`. */
+export async function driveKeyStore(kms: Kms, id: string, signal: AbortSignal): Promise<void> {
+  const keyStore = kms.keyStores.get(id);
+  switch (keyStore?.ConnectionState) {
+    case "CONNECTING":
+      return connect(kms, keyStore, signal);
+    case "DISCONNECTING":
+      return disconnect(kms, keyStore, signal);
+    case "CONNECTED":
+      return resume(kms, keyStore);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,290 @@
+/** Cryptographic operations; all of them run on the key store's token (reference: kms-keys §5). */
+import { randomBytes } from "node:crypto";
+import { AwsError } from "../core/errors.ts";
+import type { Service } from "../core/operation.ts";
+import { optional } from "../core/shape.ts";
+import { Pkcs11Error } from "../hsm/errors.ts";
+import type { KmsSession } from "../hsm/session.ts";
+import { associatedData, makeBlob, parseBlob, type EncryptionContext } from "./ciphertext.ts";
+import { requireState, type Key } from "./key.ts";
+import {
+  findKey,
+  findKeyStore,
+  onAccount,
+  onKey,
+  requireArrow,
+  stateOf,
+  type Kms,
+  type KmsContext,
+} from "./service.ts";
+import * as shapes from "./shapes.ts";
+import { clusterUnreachable, cryptographicError, unusableKey } from "./token-errors.ts";
+
+const ALGORITHM = "SYMMETRIC_DEFAULT";
+const KEY_SPEC_BYTES = { AES_256: 32, AES_128: 16 } as const;
+
+/** What the optional members common to these operations must not ask for. */
+interface Common {
+  readonly GrantTokens?: readonly string[];
+  readonly Recipient?: object;
+  readonly DryRun?: boolean;
+  readonly algorithms?: readonly (string | undefined)[];
+}
+
+function requireSupported({ GrantTokens = [], Recipient, algorithms = [] }: Common): void {
+  for (const algorithm of algorithms)
+    if (algorithm !== undefined && algorithm !== ALGORITHM)
+      throw new AwsError(
+        "InvalidKeyUsageException",
+        `Algorithm ${algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.`,
+      );
+  // No grant has ever been issued here, so no token can be known.
+  if (GrantTokens.length > 0) throw new AwsError("InvalidGrantTokenException", "The grant token is not valid.");
+  if (Recipient !== undefined)
+    throw new AwsError(
+      "UnsupportedOperationException",
+      "keystead does not support Recipient: it cannot verify the attestation document of an enclave.",
+    );
+}
+
+/** DryRun ends here when everything but the token has agreed; nothing is sent to the HSM. */
+function endDryRun({ DryRun }: Common): void {
+  if (DryRun === true)
+    throw new AwsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.");
+}
+
+/** The session that is logged in to the key's token. @throws AwsError KMSInvalidStateException when out of reach */
+async function sessionOf(kms: Kms, key: Key): Promise<KmsSession> {
+  const keyStore = findKeyStore(kms, key.CustomKeyStoreId);
+  const session = kms.sessions.get(key.CustomKeyStoreId);
+  const usable = kms.standings.usable(keyStore.CloudHsmClusterId);
+  if (session === undefined || !(typeof usable === "boolean" ? usable : await usable)) throw clusterUnreachable();
+  return session;
+}
+
+/** The token's key must be the one that was made there, or nothing is done with it. */
+async function requireSound(kms: Kms, key: Key, session: KmsSession): Promise<void> {
+  const known = kms.health.verdict(key);
+  const verdict = known === "unchecked" ? await kms.health.check(key, session) : known;
+  if (verdict !== "sound" && verdict !== "unchecked") throw unusableKey(key, verdict);
+}
+
+/** Run `act` on the key's token with AWS's exceptions for what the token answers. */
+async function onToken<T>(kms: Kms, key: Key, act: (session: KmsSession) => Promise<T>): Promise<T> {
+  try {
+    const session = await sessionOf(kms, key);
+    if (kms.health.verdict(key) !== "sound") await requireSound(kms, key, session);
+    return await act(session);
+  } catch (error) {
+    throw cryptographicError(error, key);
+  }
+}
+
+async function encrypt(kms: Kms, key: Key, plaintext: Buffer, context?: EncryptionContext): Promise<Buffer> {
+  return onToken(kms, key, async (session) => {
+    await kms.keys.countEncryption(key);
+    const sealed = await session.encrypt(key.ref, associatedData(key.header, context), plaintext);
+    return makeBlob(key.header, sealed);
+  });
+}
+
+/** @throws AwsError InvalidCiphertextException, without a message as at AWS */
+async function decrypt(kms: Kms, key: Key, sealed: Buffer, context?: EncryptionContext): Promise<Buffer> {
+  return onToken(kms, key, async (session) => {
+    try {
+      return await session.decrypt(key.ref, associatedData(key.header, context), sealed);
+    } catch (error) {
+      if (!(error instanceof Pkcs11Error) || error.kind !== "tag") throw error;
+      // SoftHSM answers alike for a bad ciphertext and for a damaged key: the canary tells which.
+      const verdict = await kms.health.check(key, session);
+      if (verdict !== "sound" && verdict !== "unchecked") throw unusableKey(key, verdict, error);
+      throw new AwsError("InvalidCiphertextException");
+    }
+  });
+}
+
+interface DataKeyWish extends Common {
+  readonly KeySpec?: keyof typeof KEY_SPEC_BYTES;
+  readonly NumberOfBytes?: number;
+  readonly EncryptionContext?: EncryptionContext;
+}
+
+interface DataKey {
+  readonly plaintext: Buffer;
+  readonly blob: Buffer;
+}
+
+async function dataKey(kms: Kms, key: Key, wish: DataKeyWish): Promise<DataKey> {
+  const { KeySpec, NumberOfBytes } = wish;
+  if ((KeySpec === undefined) === (NumberOfBytes === undefined))
+    throw new AwsError("ValidationException", "Please specify either number of bytes or key spec.");
+  const bytes = NumberOfBytes ?? KEY_SPEC_BYTES[KeySpec ?? "AES_256"];
+  requireSupported(wish);
+  endDryRun(wish);
+  return onToken(kms, key, async (session) => {
+    await kms.keys.countEncryption(key);
+    const aad = associatedData(key.header, wish.EncryptionContext);
+    const both = await session.generateDataKey(key.ref, aad, bytes);
+    return { plaintext: both.subarray(0, bytes), blob: makeBlob(key.header, both.subarray(bytes)) };
+  });
+}
+
+/** The key that a ciphertext names, in a state to decrypt, and the sealed bytes. */
+function sourceOf(kms: Kms, blob: Buffer | undefined, given: string | undefined): { key: Key; sealed: Buffer } {
+  const expected = given === undefined ? undefined : findKey(kms, given, "any");
+  if (blob === undefined) throw new AwsError("ValidationException", "CiphertextBlob is required.");
+  const parsed = parseBlob(blob);
+  if (parsed === undefined) throw new AwsError("InvalidCiphertextException");
+  const key = kms.keys.get(parsed.keyArn.slice(parsed.keyArn.lastIndexOf("/") + 1));
+  if (key?.Arn !== parsed.keyArn)
+    throw new AwsError(
+      "AccessDeniedException",
+      "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+    );
+  if (expected !== undefined && expected !== key)
+    throw new AwsError(
+      "IncorrectKeyException",
+      "The key ID in the request does not identify a CMK that can perform this operation.",
+    );
+  requireState(key, stateOf(kms, key), "cryptographic");
+  return { key, sealed: parsed.sealed };
+}
+
+const cryptographic = { key: "KeyId", forms: "any", use: "cryptographic" } as const;
+
+const dataKeyMembers = {
+  KeyId: shapes.keyId,
+  EncryptionContext: optional(shapes.encryptionContext),
+  NumberOfBytes: optional(shapes.numberOfBytes),
+  KeySpec: optional(shapes.dataKeySpec),
+  GrantTokens: optional(shapes.grantTokens),
+  DryRun: optional(shapes.dryRun),
+} as const;
+
+export const cryptography: Service<KmsContext> = {
+  Encrypt: onKey(
+    cryptographic,
+    {
+      KeyId: shapes.keyId,
+      Plaintext: shapes.plaintext,
+      EncryptionContext: optional(shapes.encryptionContext),
+      GrantTokens: optional(shapes.grantTokens),
+      EncryptionAlgorithm: optional(shapes.encryptionAlgorithm),
+      DryRun: optional(shapes.dryRun),
+    },
+    async (input, { kms, key }) => {
+      requireSupported({ ...input, algorithms: [input.EncryptionAlgorithm] });
+      endDryRun(input);
+      return {
+        CiphertextBlob: await encrypt(kms, key, input.Plaintext, input.EncryptionContext),
+        KeyId: key.Arn,
+        EncryptionAlgorithm: ALGORITHM,
+      };
+    },
+  ),
+
+  Decrypt: onAccount(
+    {},
+    {
+      CiphertextBlob: optional(shapes.ciphertext),
+      EncryptionContext: optional(shapes.encryptionContext),
+      GrantTokens: optional(shapes.grantTokens),
+      KeyId: optional(shapes.keyId),
+      EncryptionAlgorithm: optional(shapes.encryptionAlgorithm),
+      Recipient: optional(shapes.recipient),
+      DryRun: optional(shapes.dryRun),
+      DryRunModifiers: optional(shapes.dryRunModifiers),
+    },
+    async (input, { kms }) => {
+      const { key, sealed } = sourceOf(kms, input.CiphertextBlob, input.KeyId);
+      requireSupported({ ...input, algorithms: [input.EncryptionAlgorithm] });
+      endDryRun(input);
+      return {
+        KeyId: key.Arn,
+        Plaintext: await decrypt(kms, key, sealed, input.EncryptionContext),
+        EncryptionAlgorithm: ALGORITHM,
+      };
+    },
+  ),
+
+  ReEncrypt: onAccount(
+    {},
+    {
+      CiphertextBlob: optional(shapes.ciphertext),
+      SourceEncryptionContext: optional(shapes.encryptionContext),
+      SourceKeyId: optional(shapes.keyId),
+      DestinationKeyId: shapes.keyId,
+      DestinationEncryptionContext: optional(shapes.encryptionContext),
+      SourceEncryptionAlgorithm: optional(shapes.encryptionAlgorithm),
+      DestinationEncryptionAlgorithm: optional(shapes.encryptionAlgorithm),
+      GrantTokens: optional(shapes.grantTokens),
+      DryRun: optional(shapes.dryRun),
+      DryRunModifiers: optional(shapes.dryRunModifiers),
+    },
+    async (input, { kms }) => {
+      const destination = findKey(kms, input.DestinationKeyId, "any");
+      const source = sourceOf(kms, input.CiphertextBlob, input.SourceKeyId);
+      requireState(destination, stateOf(kms, destination), "cryptographic");
+      requireSupported({
+        ...input,
+        algorithms: [input.SourceEncryptionAlgorithm, input.DestinationEncryptionAlgorithm],
+      });
+      endDryRun(input);
+      const plaintext = await decrypt(kms, source.key, source.sealed, input.SourceEncryptionContext);
+      try {
+        return {
+          CiphertextBlob: await encrypt(kms, destination, plaintext, input.DestinationEncryptionContext),
+          SourceKeyId: source.key.Arn,
+          KeyId: destination.Arn,
+          SourceEncryptionAlgorithm: ALGORITHM,
+          DestinationEncryptionAlgorithm: ALGORITHM,
+        };
+      } finally {
+        plaintext.fill(0);
+      }
+    },
+  ),
+
+  GenerateDataKey: onKey(
+    cryptographic,
+    { ...dataKeyMembers, Recipient: optional(shapes.recipient) },
+    async (input, { kms, key }) => {
+      const made = await dataKey(kms, key, input);
+      return { CiphertextBlob: made.blob, Plaintext: made.plaintext, KeyId: key.Arn };
+    },
+  ),
+
+  GenerateDataKeyWithoutPlaintext: onKey(cryptographic, dataKeyMembers, async (input, { kms, key }) => {
+    const made = await dataKey(kms, key, input);
+    made.plaintext.fill(0);
+    return { CiphertextBlob: made.blob, KeyId: key.Arn };
+  }),
+
+  GenerateRandom: onAccount(
+    {},
+    {
+      NumberOfBytes: optional(shapes.numberOfBytes),
+      CustomKeyStoreId: optional(shapes.customKeyStoreId),
+      Recipient: optional(shapes.recipient),
+    },
+    async (input, { kms }) => {
+      if (input.NumberOfBytes === undefined) throw new AwsError("ValidationException", "NumberOfBytes is required.");
+      requireSupported(input);
+      // Without a key store the bytes come from KMS's own HSMs at AWS, here from the operating system.
+      if (input.CustomKeyStoreId === undefined) return { Plaintext: randomBytes(input.NumberOfBytes) };
+      return { Plaintext: await randomOfStore(kms, input.CustomKeyStoreId, input.NumberOfBytes) };
+    },
+  ),
+};
+
+async function randomOfStore(kms: Kms, keyStoreId: string, bytes: number): Promise<Buffer> {
+  const keyStore = findKeyStore(kms, keyStoreId);
+  requireArrow(keyStore, "use");
+  const session = kms.sessions.get(keyStoreId);
+  if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId))) throw clusterUnreachable();
+  try {
+    return await session.generateRandom(bytes);
+  } catch (error) {
+    throw cryptographicError(error);
+  }
+}

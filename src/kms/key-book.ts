@@ -1,0 +1,171 @@
+/**
+ * All KMS keys, in the database and, for the request path, in memory. One server owns the
+ * database, so memory is the committed state; every change is written first.
+ */
+import { sql } from "kysely";
+import { AwsError } from "../core/errors.ts";
+import type { Db, Store } from "../store/database.ts";
+import { keyOfRow, type Key } from "./key.ts";
+
+/** Random 96-bit IVs: at most 2^32 encryptions per key (SP 800-38D §8.3). */
+const ENCRYPTION_LIMIT = 2 ** 32;
+/** Reserved at a time, so that a crash wastes at most this many and reuses none. */
+const RESERVATION = 65_536;
+
+/** What of a key may change after its creation. */
+export interface KeyChange {
+  readonly Enabled?: boolean;
+  readonly DeletionDate?: number | undefined;
+}
+
+interface Counter {
+  used: number;
+  reserved: number;
+  reserving: Promise<void> | undefined;
+}
+
+export interface NewKey {
+  readonly KeyId: string;
+  readonly CustomKeyStoreId: string;
+  readonly BackingKeyId: string;
+  readonly Description: string;
+  readonly CreationDate: number;
+  readonly Canary: Buffer;
+  readonly Tags: readonly unknown[];
+  readonly Policy: string;
+}
+
+export class KeyBook {
+  readonly #store: Store;
+  readonly #where: { region: string; account: string };
+  readonly #keys = new Map<string, Key>();
+  readonly #counters = new Map<string, Counter>();
+
+  constructor(store: Store, where: { region: string; account: string }) {
+    this.#store = store;
+    this.#where = where;
+  }
+
+  /** Read all keys; at start and after a reset. */
+  async load(): Promise<void> {
+    this.#keys.clear();
+    this.#counters.clear();
+    for (const row of await this.#store.db.selectFrom("keys").selectAll().execute()) {
+      this.#keys.set(row.KeyId, keyOfRow(row, this.#where));
+      this.#count(row.KeyId, row.EncryptionsReserved);
+    }
+  }
+
+  get(keyId: string): Key | undefined {
+    return this.#keys.get(keyId);
+  }
+
+  /** Keys of one key store, in no particular order. */
+  ofStore(customKeyStoreId: string): Key[] {
+    return [...this.#keys.values()].filter((key) => key.CustomKeyStoreId === customKeyStoreId);
+  }
+
+  /** At most `count` key ids after `after`, in the order ListKeys pages through. */
+  async page(after: string, count: number): Promise<string[]> {
+    const rows = await this.#store.db
+      .selectFrom("keys")
+      .select("KeyId")
+      .where("KeyId", ">", after)
+      .orderBy("KeyId")
+      .limit(count)
+      .execute();
+    return rows.map((row) => row.KeyId);
+  }
+
+  /** Commit a key that was made on the token, closing its creation intent in the same transaction. */
+  async add(key: NewKey): Promise<Key> {
+    const row = {
+      ...key,
+      Enabled: 1,
+      DeletionDate: null,
+      EncryptionsReserved: 0,
+      Tags: JSON.stringify(key.Tags),
+    };
+    await this.#store.transaction(async (trx) => {
+      await trx.insertInto("keys").values(row).execute();
+      await trx.deleteFrom("key_intents").where("BackingKeyId", "=", key.BackingKeyId).execute();
+    });
+    const added = keyOfRow({ ...row, Canary: key.Canary }, this.#where);
+    this.#keys.set(added.KeyId, added);
+    this.#count(added.KeyId, 0);
+    return added;
+  }
+
+  /** @throws AwsError NotFoundException when the key was deleted meanwhile */
+  async change(key: Key, change: KeyChange): Promise<void> {
+    const next = { ...key, ...change };
+    const result = await this.#store.db
+      .updateTable("keys")
+      .set({ Enabled: next.Enabled ? 1 : 0, DeletionDate: next.DeletionDate ?? null })
+      .where("KeyId", "=", key.KeyId)
+      .executeTakeFirst();
+    // A due deletion may have removed the key since it was looked up: then it stays removed.
+    if (result.numUpdatedRows === 0n) throw new AwsError("NotFoundException", `Key '${key.Arn}' does not exist`);
+    this.#keys.set(key.KeyId, next);
+  }
+
+  /** Remove a key whose waiting period is over; `db` is the caller's transaction. */
+  async remove(db: Db, key: Key): Promise<void> {
+    await db.deleteFrom("keys").where("KeyId", "=", key.KeyId).execute();
+    this.#keys.delete(key.KeyId);
+    this.#counters.delete(key.KeyId);
+  }
+
+  /** Keys whose deletion date is not after `now`. */
+  async due(now: number): Promise<Key[]> {
+    const rows = await this.#store.db
+      .selectFrom("keys")
+      .select("KeyId")
+      .where("DeletionDate", "<=", now)
+      .execute();
+    return rows.flatMap((row) => this.#keys.get(row.KeyId) ?? []);
+  }
+
+  /**
+   * Count one encryption under a key. Resolves at once while the reserved block lasts.
+   * @throws AwsError LimitExceededException when the key has used up its 2^32 encryptions
+   */
+  countEncryption(key: Key): Promise<void> | undefined {
+    const counter = this.#counters.get(key.KeyId);
+    if (counter === undefined) return undefined;
+    if (counter.used < counter.reserved) {
+      counter.used += 1;
+      return undefined;
+    }
+    return this.#reserveAndCount(key, counter);
+  }
+
+  async #reserveAndCount(key: Key, counter: Counter): Promise<void> {
+    while (counter.used >= counter.reserved) {
+      counter.reserving ??= this.#reserve(key, counter).finally(() => {
+        counter.reserving = undefined;
+      });
+      await counter.reserving;
+    }
+    counter.used += 1;
+  }
+
+  async #reserve(key: Key, counter: Counter): Promise<void> {
+    if (counter.reserved + RESERVATION > ENCRYPTION_LIMIT)
+      throw new AwsError(
+        "LimitExceededException",
+        `${key.Arn} has reached the 2^32 encryptions that random AES-GCM initialisation vectors allow under one key. Create a new key.`,
+      );
+    await this.#store.db
+      .updateTable("keys")
+      .set({ EncryptionsReserved: sql`EncryptionsReserved + ${RESERVATION}` })
+      .where("KeyId", "=", key.KeyId)
+      .execute();
+    counter.reserved += RESERVATION;
+  }
+
+  #count(keyId: string, reserved: number): void {
+    // What an earlier run reserved may have been used, so it counts as used.
+    this.#counters.set(keyId, { used: reserved, reserved, reserving: undefined });
+  }
+}

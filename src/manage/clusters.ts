@@ -1,0 +1,94 @@
+/** Clusters for the management API: CloudHSM's own operations and the operator's verbs, bound to one CloudHsm. */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { CloudHsm } from "../cloudhsm/context.ts";
+import { runOperatorCommand } from "../cloudhsm/operator.ts";
+import { createReadyCluster, initializeWithThrowAwayCa } from "../cloudhsm/quick-cluster.ts";
+import { baldrApiService } from "../cloudhsm/service.ts";
+import { AwsError } from "../core/errors.ts";
+import { validate } from "../core/shape.ts";
+import { newKmsUserPassword } from "../core/ids.ts";
+import type { ClusterServices, ClusterWish } from "./services.ts";
+import type { ClusterView, CreatedCluster } from "./wire.ts";
+
+/** Easy to type into a prompt, and within cloudhsm-cli's 7..32 characters. */
+const CHOSEN_PASSWORD_LENGTH = 12;
+
+export function clusterServices(cloudhsm: CloudHsm): ClusterServices {
+  const call = callerOf(cloudhsm);
+  const list = async (): Promise<readonly ClusterView[]> => {
+    const answer = (await call("DescribeClusters", {})) as { Clusters: readonly ClusterView[] };
+    return answer.Clusters;
+  };
+  return {
+    list,
+    create: (wish) => (wish.activate ? createReady(cloudhsm, wish) : createEmpty(cloudhsm, call)),
+    initialize: async (clusterId, given) => {
+      const { chosen, adminPassword } = passwords(given);
+      const { customerCaPem } = await initializeWithThrowAwayCa(cloudhsm, clusterId, {
+        ...given,
+        adminPassword,
+      });
+      return { clusterId, customerCaPem, ...chosen };
+    },
+    operate: (clusterId, request) => runOperatorCommand(cloudhsm, { clusterId, ...request }),
+    pkcs11: async () => ({
+      module: cloudhsm.tokens.modulePath,
+      clusters: (await list()).map(({ ClusterId }) => ({
+        clusterId: ClusterId,
+        conf: join(cloudhsm.tokens.of(ClusterId).directory, "softhsm2.conf"),
+        tokenLabel: ClusterId,
+      })),
+    }),
+  };
+}
+
+type Call = (operation: string, input: object) => Promise<object | undefined>;
+
+/** The public operations, called in process as the account itself. */
+function callerOf(cloudhsm: CloudHsm): Call {
+  const caller = {
+    account: cloudhsm.account,
+    arn: `arn:aws:iam::${cloudhsm.account}:root`,
+    accessKeyId: "keystead-management",
+  };
+  return async (name, input) => {
+    const operation = baldrApiService[name];
+    if (operation === undefined) throw new AwsError("UnknownOperationException", `There is no ${name}.`);
+    return operation.run(validate(operation.input, input), { cloudhsm, requestId: randomUUID(), caller });
+  };
+}
+
+/** CreateCluster over one private subnet per Availability Zone, and nothing more: as AWS does, it stays UNINITIALIZED. */
+async function createEmpty(cloudhsm: CloudHsm, call: Call): Promise<CreatedCluster> {
+  const perZone = new Map(
+    (await cloudhsm.network.subnets()).map((subnet) => [subnet.AvailabilityZone, subnet.SubnetId]),
+  );
+  const answer = (await call("CreateCluster", {
+    HsmType: "hsm2m.medium",
+    SubnetIds: [...perZone.values()],
+  })) as {
+    Cluster: ClusterView;
+  };
+  return { clusterId: answer.Cluster.ClusterId };
+}
+
+async function createReady(cloudhsm: CloudHsm, wish: ClusterWish): Promise<CreatedCluster> {
+  const { chosen, adminPassword } = passwords(wish);
+  const kmsuserPassword = wish.kmsuserPassword ?? choosePassword();
+  const created = await createReadyCluster(cloudhsm, { hsms: wish.hsms, adminPassword, kmsuserPassword });
+  return { ...created, ...chosen, ...(wish.kmsuserPassword === undefined ? { kmsuserPassword } : {}) };
+}
+
+function passwords(given: { readonly adminPassword?: string }): {
+  adminPassword: string;
+  chosen: { adminPassword?: string };
+} {
+  if (given.adminPassword !== undefined) return { adminPassword: given.adminPassword, chosen: {} };
+  const adminPassword = choosePassword();
+  return { adminPassword, chosen: { adminPassword } };
+}
+
+function choosePassword(): string {
+  return newKmsUserPassword().slice(0, CHOSEN_PASSWORD_LENGTH);
+}

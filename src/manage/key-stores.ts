@@ -1,0 +1,50 @@
+/** Key stores for the management API: summaries, and KMS's own connect and disconnect by id or name. */
+import { randomUUID } from "node:crypto";
+import { activeHsms } from "../cloudhsm/clusters.ts";
+import { validate } from "../core/shape.ts";
+import { findKeyStore, type Kms } from "../kms/service.ts";
+import { trentService } from "../kms/trent-service.ts";
+import type { ManageServices } from "./services.ts";
+import type { StoreSummary } from "./wire.ts";
+
+interface KeyStoreServices extends Pick<ManageServices["kms"], "connect" | "disconnect"> {
+  stores(): Promise<readonly StoreSummary[]>;
+  /** As `stores`, for metrics: nobody has described anything. */
+  summaries(): Promise<readonly StoreSummary[]>;
+}
+
+export function keyStoreServices(kms: Kms): KeyStoreServices {
+  const summaries = (): Promise<StoreSummary[]> =>
+    Promise.all(
+      kms.keyStores.all().map(async (keyStore) => {
+        const step = kms.progress.get(keyStore.CustomKeyStoreId);
+        const hsms = await activeHsms(kms.store.db, keyStore.CloudHsmClusterId);
+        return {
+          CustomKeyStoreId: keyStore.CustomKeyStoreId,
+          CustomKeyStoreName: keyStore.CustomKeyStoreName,
+          ConnectionState: keyStore.ConnectionState,
+          ...(keyStore.ConnectionErrorCode === null ? {} : { ConnectionErrorCode: keyStore.ConnectionErrorCode }),
+          CloudHsmClusterId: keyStore.CloudHsmClusterId,
+          hsms: hsms.length,
+          keys: kms.keys.ofStore(keyStore.CustomKeyStoreId).length,
+          ...(step === undefined ? {} : { step }),
+        };
+      }),
+    );
+  const run = async (name: "ConnectCustomKeyStore" | "DisconnectCustomKeyStore", idOrName: string): Promise<void> => {
+    const operation = trentService[name];
+    if (operation === undefined) throw new Error(`${name} is not in the table`);
+    const { CustomKeyStoreId } = kms.keyStores.byName(idOrName) ?? findKeyStore(kms, idOrName);
+    const caller = { account: kms.account, arn: `arn:aws:iam::${kms.account}:root`, accessKeyId: "keystead-management" };
+    await operation.run(validate(operation.input, { CustomKeyStoreId }), { kms, requestId: randomUUID(), caller });
+  };
+  return {
+    stores: () => {
+      for (const keyStore of kms.keyStores.all()) kms.transitions.observe(keyStore.CustomKeyStoreId);
+      return summaries();
+    },
+    summaries,
+    connect: (idOrName) => run("ConnectCustomKeyStore", idOrName),
+    disconnect: (idOrName) => run("DisconnectCustomKeyStore", idOrName),
+  };
+}
