@@ -24,7 +24,10 @@ const principal = z.strictObject({
   secretAccessKey: z.string().min(1),
   sessionToken: z.string().optional(),
   /** 12 digits; the configured account when absent. */
-  account: z.string().regex(/^\d{12}$/).optional(),
+  account: z
+    .string()
+    .regex(/^\d{12}$/)
+    .optional(),
   /** The principal's ARN; the account's root when absent. */
   arn: z.string().startsWith("arn:").optional(),
 });
@@ -44,6 +47,8 @@ const schema = z.strictObject({
   port: z.coerce.number().int().min(0).max(65_535).default(4599),
   /** Tokens and state database; needed by `serve`. */
   dataDir: path.optional(),
+  /** `serve` on a temporary data directory that is removed at the end; for in-process use. */
+  temporary: z.boolean().default(false),
   /** sigv4 verifies signatures of the configured credentials; any takes every request. */
   auth: z.enum(["sigv4", "any"]).default("sigv4"),
   /** Lets `--auth any` listen on an address other machines can reach. */
@@ -57,10 +62,19 @@ const schema = z.strictObject({
   /** Who runs the data-key verbs. */
   backend: z.enum(["native", "graphene"]).default("native"),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("warn"),
-  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/).default("us-east-1"),
-  account: z.string().regex(/^\d{12}$/).default("000000000000"),
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
+    .default("us-east-1"),
+  account: z
+    .string()
+    .regex(/^\d{12}$/)
+    .default("000000000000"),
   /** Who may sign requests; `test`/`test` when absent. */
-  credentials: z.array(principal).min(1).default([{ accessKeyId: "test", secretAccessKey: "test" }]),
+  credentials: z
+    .array(principal)
+    .min(1)
+    .default([{ accessKeyId: "test", secretAccessKey: "test" }]),
   /** Bearer token of the management API on a non-loopback address; generated when absent. */
   managementToken: z.string().min(16).optional(),
   /** Passwords of dev mode's demo cluster. */
@@ -115,7 +129,8 @@ function fromFile(environment: NodeJS.ProcessEnv): Values {
     throw new Refusal(`KEYSTEAD_CONFIG names ${named}, which does not exist.`, 2);
   }
   const content = parseYaml(readFileSync(file, "utf8"), file) ?? {};
-  if (typeof content !== "object" || Array.isArray(content)) throw new Refusal(`${file} must hold a mapping.`, 2);
+  if (typeof content !== "object" || Array.isArray(content))
+    throw new Refusal(`${file} must hold a mapping.`, 2);
   return content as Values;
 }
 
@@ -141,7 +156,7 @@ export function loadConfig(flags: Values, environment: NodeJS.ProcessEnv = proce
   const parsed = schema.safeParse({ ...fromFile(environment), ...fromEnvironment(environment), ...given });
   if (!parsed.success) throw new Refusal(`Configuration: ${firstIssue(parsed.error)}`, 2);
   const config = parsed.data;
-  if (config.mode === "serve" && config.dataDir === undefined)
+  if (config.mode === "serve" && config.dataDir === undefined && !config.temporary)
     throw new Refusal("serve needs --data-dir (or KEYSTEAD_DATA_DIR); `keystead dev` keeps nothing.", 2);
   if (config.auth === "any" && !isLoopback(config.host) && !config.allowAnonymousRemote)
     throw new Refusal(
@@ -149,7 +164,8 @@ export function loadConfig(flags: Values, environment: NodeJS.ProcessEnv = proce
       2,
     );
   const module = config.module ?? findModule();
-  if (!existsSync(module)) throw new Refusal(`The PKCS#11 module ${module} does not exist; check --module.`, 3);
+  if (!existsSync(module))
+    throw new Refusal(`The PKCS#11 module ${module} does not exist; check --module.`, 3);
   return {
     ...config,
     module,

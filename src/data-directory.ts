@@ -2,7 +2,16 @@
  * The data directory: tokens, state database, vault key. Dev mode makes a temporary one,
  * removes it at the end and sweeps what killed runs left behind.
  */
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "./core/errors.ts";

@@ -48,7 +48,11 @@ async function createStore(
     TrustAnchorCertificate: trustAnchor,
     KeyStorePassword: password,
   });
-  const caller = { account: kms.account, arn: `arn:aws:iam::${kms.account}:root`, accessKeyId: "keystead-seed" };
+  const caller = {
+    account: kms.account,
+    arn: `arn:aws:iam::${kms.account}:root`,
+    accessKeyId: "keystead-seed",
+  };
   const answer = await operation.run(input, { kms, requestId: randomUUID(), caller });
   return (answer as { CustomKeyStoreId: string }).CustomKeyStoreId;
 }

@@ -4,32 +4,16 @@
  * start.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { registerClusterDrivers, resumeClusters } from "./cloudhsm/drivers.ts";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { baldrApiService } from "./cloudhsm/service.ts";
-import { KmsLogins } from "./cloudhsm/users.ts";
-import type { CloudHsm } from "./cloudhsm/context.ts";
 import { isLoopback, type Config } from "./config.ts";
-import { Clock } from "./core/clock.ts";
-import { Refusal } from "./core/errors.ts";
-import { Mutexes } from "./core/mutex.ts";
+import type { Clock } from "./core/clock.ts";
 import type { Operation, Service } from "./core/operation.ts";
-import { Transitions } from "./core/transitions.ts";
+import type { Transitions } from "./core/transitions.ts";
 import { makeDevDirectory, prepareDataDirectory, sweepDevDirectories } from "./data-directory.ts";
 import type { Credential, FrontOptions, Observation } from "./front/options.ts";
 import { createFront } from "./front/server.ts";
-import { Tokens } from "./hsm/tokens.ts";
-import { ClusterStandings } from "./kms/cluster-standing.ts";
-import { driveKeyStore } from "./kms/connection.ts";
-import { KeyBook } from "./kms/key-book.ts";
-import { deleteDueKeys } from "./kms/key-deletion.ts";
-import { KeyHealth } from "./kms/key-health.ts";
-import { KmsuserPasswords } from "./kms/kmsuser.ts";
-import type { Kms } from "./kms/service.ts";
-import { StoreBook } from "./kms/store-book.ts";
 import { trentService } from "./kms/trent-service.ts";
 import { createLog } from "./log.ts";
 import { createManagement } from "./manage/app.ts";
@@ -38,17 +22,10 @@ import { createMetrics } from "./manage/metrics.ts";
 import type { ServerInfo } from "./manage/wire.ts";
 import { keyStoreServices } from "./manage/key-stores.ts";
 import { healthServices } from "./manage/health.ts";
-import { Network } from "./network/network.ts";
-import { Reconciler } from "./reconciler.ts";
+import { drain, listen } from "./listen.ts";
 import { emptyState } from "./reset.ts";
 import { seedDemo, type Demo } from "./seed.ts";
-import { openStore, type Store } from "./store/database.ts";
-import { openVault } from "./store/vault.ts";
-
-/** Due deletions are looked for this often, in wall time, and whenever the virtual clock is moved. */
-const DELETION_SCAN_MS = 10_000;
-/** How long requests that were admitted may take to finish at the end. */
-const DRAIN_MS = 10_000;
+import { openServices, resume, type Services, type Undo } from "./services.ts";
 
 export interface RunningServer {
   /** `http://host:port` */
@@ -60,22 +37,8 @@ export interface RunningServer {
   readonly demo: Demo | undefined;
   /** Bearer token of the management API; undefined on a loopback address, where none is asked for. */
   readonly managementToken: string | undefined;
-  /** Resolves when every connected key store was logged in again, or found out of reach. */
-  settled(): Promise<void>;
   reset(seed: "demo" | "empty"): Promise<void>;
   close(): Promise<void>;
-}
-
-/** Everything below HTTP. */
-interface Services {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly transitions: Transitions;
-  readonly reconciler: Reconciler;
-  readonly tokens: Tokens;
-  readonly network: Network;
-  readonly cloudhsm: CloudHsm;
-  readonly kms: Kms;
 }
 
 /** @throws Refusal with the process exit code it stands for */
@@ -87,7 +50,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   if (temporary) sweepDevDirectories();
   const directory = config.dataDir ?? makeDevDirectory();
   prepareDataDirectory(directory);
-  const undo: (() => Promise<void> | void)[] = [() => void process.off("SIGUSR1", ignore)];
+  const undo: Undo = [() => void process.off("SIGUSR1", ignore)];
   const close = async (): Promise<void> => {
     for (const act of undo.splice(0).toReversed()) await act();
   };
@@ -107,23 +70,16 @@ function ignore(): void {
 async function open(
   config: Config,
   directory: string,
-  undo: (() => Promise<void> | void)[],
+  undo: Undo,
   close: () => Promise<void>,
 ): Promise<RunningServer> {
   const log = createLog(config.logLevel);
-  const store = await openStore(directory);
-  undo.push(() => store.close());
-  const metrics = createMetrics(() => stores.summaries());
-  const services = construct(config, directory, store, log, metrics.pkcs11Call);
-  const { kms, cloudhsm, reconciler, tokens, clock, transitions, network } = services;
-  undo.push(() => tokens.close());
-  undo.push(async () => {
-    clock.close();
-    await reconciler.close();
-    await Promise.all([...kms.sessions.values()].map((session) => session.close()));
-  });
+  const services = await openServices(config, directory, log, undo, (call, rv, seconds) =>
+    metrics.pkcs11Call(call, rv, seconds),
+  );
+  const { kms, clock, transitions } = services;
   const stores = keyStoreServices(kms);
-  await Promise.all([kms.keys.load(), kms.keyStores.load(), network.seedDefaultVpc()]);
+  const metrics = createMetrics(() => stores.summaries());
 
   let demo: Demo | undefined;
   const reset = async (seed: "demo" | "empty"): Promise<void> => {
@@ -141,8 +97,8 @@ async function open(
     reset,
     clock,
     transitions,
-    network,
-    clusters: clusterServices(cloudhsm),
+    network: kms.network,
+    clusters: clusterServices(services.cloudhsm),
     kms: stores,
     metrics: metrics.registry,
     ...(managementToken === undefined ? {} : { managementToken }),
@@ -151,10 +107,8 @@ async function open(
   const front = createFront(frontOptions(config, services, management, log, metrics.request));
   const endpoint = await listen(front, config);
   undo.push(() => drain(front));
-
-  for (const keyStore of kms.keyStores.all()) reconciler.wake(keyStore.CustomKeyStoreId);
-  await resumeClusters(cloudhsm);
-  scanDeletions(kms, undo);
+  // The port answers already: a token that is slow to come back must not keep the others away.
+  await resume(services, undo);
   if (config.mode === "dev") demo = await seedDemo(kms, config);
   health.opened();
   return {
@@ -166,69 +120,9 @@ async function open(
       return demo;
     },
     managementToken,
-    settled: async () => {
-      await Promise.all(kms.keyStores.all().map((keyStore) => reconciler.idle(keyStore.CustomKeyStoreId)));
-    },
     reset,
     close,
   };
-}
-
-function construct(
-  config: Config,
-  directory: string,
-  store: Store,
-  log: ReturnType<typeof createLog>,
-  observe: (call: string, rv: string, seconds: number) => void,
-): Services {
-  const { region, account } = config;
-  const clock = new Clock();
-  const transitions = new Transitions(clock, config.timing);
-  const reconciler = new Reconciler(log);
-  const network = new Network({ store, region });
-  const vault = openVault(directory);
-  const tokens = new Tokens({
-    directory: join(directory, "clusters"),
-    modulePath: config.module,
-    backend: config.backend,
-    observe,
-  });
-  const logins = new KmsLogins();
-  const keys = new KeyBook(store, { region, account });
-  const keyStores = new StoreBook(store);
-  const shared = { region, account, store, clock, transitions, network, tokens, reconciler, log };
-  const cloudhsm: CloudHsm = {
-    ...shared,
-    vault,
-    mutexes: new Mutexes(),
-    kmsLogins: logins,
-    keyRegister: (clusterId) => Promise.resolve(registeredKeys(keyStores, keys, clusterId)),
-  };
-  const kms: Kms = {
-    ...shared,
-    cloudhsm,
-    logins,
-    keys,
-    keyStores,
-    passwords: new KmsuserPasswords(keyStores, vault, () => clock.now()),
-    standings: new ClusterStandings(store),
-    health: new KeyHealth(),
-    sessions: new Map(),
-    progress: new Map(),
-    turns: new Mutexes(),
-  };
-  registerClusterDrivers(cloudhsm);
-  reconciler.drive("cks-", (id, signal) => driveKeyStore(kms, id, signal));
-  return { store, clock, transitions, reconciler, tokens, network, cloudhsm, kms };
-}
-
-/** The keys KMS has on a cluster; an admin's key listing comes from here, because CKU_SO sees no private object. */
-function registeredKeys(keyStores: StoreBook, keys: KeyBook, clusterId: string): { id: string; label: string }[] {
-  return keyStores
-    .all()
-    .filter((keyStore) => keyStore.CloudHsmClusterId === clusterId)
-    .flatMap((keyStore) => keys.ofStore(keyStore.CustomKeyStoreId))
-    .map((key) => ({ id: key.BackingKeyId, label: key.Arn }));
 }
 
 function frontOptions(
@@ -280,15 +174,17 @@ function tableOf<C>(service: Service<C>): ReadonlyMap<string, Operation<unknown>
 
 function credentialsOf(config: Config): ReadonlyMap<string, Credential> {
   return new Map(
-    config.credentials.map(({ accessKeyId, secretAccessKey, sessionToken, account = config.account, arn }) => [
-      accessKeyId,
-      {
-        secretAccessKey,
-        account,
-        arn: arn ?? `arn:aws:iam::${account}:root`,
-        ...(sessionToken === undefined ? {} : { sessionToken }),
-      },
-    ]),
+    config.credentials.map(
+      ({ accessKeyId, secretAccessKey, sessionToken, account = config.account, arn }) => [
+        accessKeyId,
+        {
+          secretAccessKey,
+          account,
+          arn: arn ?? `arn:aws:iam::${account}:root`,
+          ...(sessionToken === undefined ? {} : { sessionToken }),
+        },
+      ],
+    ),
   );
 }
 
@@ -303,7 +199,9 @@ function tokenFor(config: Config, directory: string): string {
   return readFileSync(file, "utf8").trim();
 }
 
-const { version: VERSION } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+const { version: VERSION } = JSON.parse(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+) as {
   version: string;
 };
 
@@ -320,48 +218,4 @@ function infoOf(config: Config, directory: string, endpoint: string): ServerInfo
     dataDirectory: directory,
     ...(wellKnown ? { accessKeyId: "test", secretAccessKey: "test" } : {}),
   };
-}
-
-function listen(front: Server, { host, port }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    front.once("error", (error: NodeJS.ErrnoException) => {
-      const sentence: Readonly<Record<string, string>> = {
-        EADDRINUSE: `Port ${port} is in use; stop what listens there or choose another with --port (0 picks a free one).`,
-        EACCES: `Port ${port} needs more rights than this user has; choose another with --port.`,
-        EADDRNOTAVAIL: `This machine has no address ${host}; check --host.`,
-      };
-      reject(new Refusal(sentence[error.code ?? ""] ?? `Cannot listen on ${host}:${port}: ${error.message}`, 3));
-    });
-    front.listen(port, host, () => {
-      const { port: chosen } = front.address() as AddressInfo;
-      const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-      resolve(`http://${shown.includes(":") ? `[${shown}]` : shown}:${chosen}`);
-    });
-  });
-}
-
-/** Answer what was admitted, take nothing new. */
-async function drain(front: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => front.close(() => resolve()));
-  front.closeIdleConnections();
-  const forced = setTimeout(() => front.closeAllConnections(), DRAIN_MS);
-  await closed;
-  clearTimeout(forced);
-}
-
-function scanDeletions(kms: Kms, undo: (() => void | Promise<void>)[]): void {
-  let scanning = Promise.resolve();
-  const scan = (): void => {
-    scanning = scanning.then(() => deleteDueKeys(kms)).catch((error: unknown) => {
-      kms.log.error({ reason: String(error) }, "the scan for due deletions failed");
-    });
-  };
-  const timer = setInterval(scan, DELETION_SCAN_MS);
-  timer.unref();
-  kms.clock.onChange(scan);
-  scan();
-  undo.push(async () => {
-    clearInterval(timer);
-    await scanning;
-  });
 }

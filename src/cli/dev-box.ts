@@ -21,7 +21,7 @@ export function devBox(server: RunningServer): string {
     row("Credentials", `${info.accessKeyId ?? "-"} / ${info.secretAccessKey ?? "-"}`, `(${checked})`),
     "",
     ...demoLines(server),
-    "Management API and this command's other verbs: keystead --help",
+    "  More: npx keystead --help, and README.md",
     "",
   ].join("\n");
 }

@@ -17,14 +17,6 @@ interface Finding {
   readonly fix?: string;
 }
 
-const MODULES = [
-  "/usr/lib/softhsm/libsofthsm2.so",
-  "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-  "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-  "/usr/lib64/pkcs11/libsofthsm2.so",
-  "/usr/local/lib/softhsm/libsofthsm2.so",
-  "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-];
 const EVAL = `eval "$(${SELF} env)"`;
 const ADDON = new URL("../../native/build/Release/keystead.node", import.meta.url);
 
@@ -62,12 +54,14 @@ function node(): Finding {
   return finding("Node", good, process.version, "Install Node 20.19 or newer.");
 }
 
-function softhsm(): Finding {
-  const named = process.env["KEYSTEAD_MODULE"];
-  const found = named === undefined ? MODULES.find((path) => existsSync(path)) : existsSync(named) && named;
-  const fix =
-    "apt-get install softhsm2, or brew install softhsm, or name a PKCS#11 library with KEYSTEAD_MODULE.";
-  return finding("PKCS#11", Boolean(found), found || (named ?? "no SoftHSM2 library found"), fix);
+/** What a server started here would load, by the server's own rules. */
+async function softhsm(): Promise<Finding> {
+  const { loadConfig } = await import("../config.ts");
+  try {
+    return { check: "PKCS#11", good: true, detail: loadConfig({ mode: "dev" }).module };
+  } catch (error) {
+    return { check: "PKCS#11", good: false, detail: reason(error) };
+  }
 }
 
 function addon(): Finding {

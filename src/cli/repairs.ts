@@ -67,7 +67,7 @@ const REPAIRS: ReadonlyMap<string, Repair> = new Map<string, Repair>([
     "INVALID_CREDENTIALS",
     {
       cause: "The password KMS has for kmsuser is not kmsuser's password in the cluster.",
-      steps: [LOGIN, CHANGE, LOGOUT, TELL, "# If the password is known, the last line alone is enough."],
+      steps: [LOGIN, CHANGE, LOGOUT, TELL, "# If the password is known, telling KMS alone is enough."],
     },
   ],
   [

@@ -2,6 +2,8 @@
  * `dev` and `serve`: the two commands that run a server. They load it only when called, so
  * that every other command starts without the server's modules.
  */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Option, type Command } from "commander";
 import type { RunningServer } from "../server.ts";
 import { devBox } from "./dev-box.ts";
@@ -39,6 +41,7 @@ function serverOptions(command: Command): Command {
     .option("--host <address>", "address to listen on (default 127.0.0.1)")
     .option("--port <number>", "port to listen on (default 4599; 0 chooses one)")
     .option("--allowed-host <name>", "answer requests for this host name too (repeatable)", collect)
+    .option("--allow-anonymous-remote", "let --auth any listen on an address other machines can reach")
     .option("--region <region>", "AWS Region (default us-east-1)")
     .option("--account <id>", "AWS account id (default 000000000000)")
     .addOption(
@@ -64,7 +67,16 @@ async function run({ allowedHost, ...flags }: Flags): Promise<void> {
   const server = await startServer(config);
   closeOnSignal(server);
   print(flags["mode"] === "dev" ? devBox(server) : `keystead ${VERSION} serves ${server.endpoint}`);
+  tellToken(server);
   print("Ready.");
+}
+
+/** A token that the server made itself is told with its file; one that was configured is known already. */
+function tellToken(server: RunningServer): void {
+  const file = join(server.info().dataDirectory, "management.token");
+  const { managementToken: token } = server;
+  if (token === undefined || !existsSync(file) || readFileSync(file, "utf8").trim() !== token) return;
+  print(`Management token: ${token} (--token-file ${file})`);
 }
 
 /** The first signal closes in order; a second one does not wait. */

@@ -36,7 +36,7 @@ export const backupOperations: Service<CloudHsmContext> = {
   DeleteResourcePolicy: later("DeleteResourcePolicy", { ResourceArn: optional(shapes.cloudHsmArn) }),
 };
 
-function later<const M extends Members>(name: string, members: M): Operation<CloudHsmContext> {
+function later(name: string, members: Members): Operation<CloudHsmContext> {
   return onAccount({ coverage: { kind: "later", note: "Backups are not built yet." } }, members, () =>
     Promise.reject(new AwsError("CloudHsmServiceException", `keystead does not implement ${name} yet.`)),
   );

@@ -112,9 +112,9 @@ async function operate(cloudhsm: CloudHsm, request: OperatorRequest): Promise<vo
 
 /** Wait as a client does, describing the resource: that is what moves a `manual` progression on. */
 async function settled(cloudhsm: CloudHsm, id: string): Promise<void> {
-  let idle = false;
-  const done = cloudhsm.reconciler.idle(id).then(() => (idle = true));
-  while (!idle) {
+  const describing = new AbortController();
+  const done = cloudhsm.reconciler.idle(id).then(() => describing.abort());
+  while (!describing.signal.aborted) {
     cloudhsm.transitions.observe(id);
     await Promise.race([done, delay(DESCRIBE_EVERY_MS)]);
   }

@@ -133,12 +133,14 @@ export async function kmsuserStanding(
   };
 }
 
-/** One failed login; counting is durable when this resolves. */
+/** One failed login, for a wrong password; counting is durable when this resolves. */
 export async function countFailedLogin(
   cloudhsm: CloudHsm,
   clusterId: string,
   username: string,
 ): Promise<void> {
+  // A token that calls a PIN wrong has one: a kmsuser made from outside is counted as well.
+  if (username === KMS_USER) await adoptKmsuser(cloudhsm, clusterId);
   await cloudhsm.store.db
     .updateTable("hsm_users")
     .set((eb) => ({ FailedLogins: eb("FailedLogins", "+", 1) }))

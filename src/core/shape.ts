@@ -19,7 +19,7 @@ interface StringLimits extends Limits {
 }
 
 /** What a shape may report while it reads a value. */
-export interface Violations {
+interface Violations {
   add(sentence: string): void;
 }
 
@@ -45,14 +45,18 @@ interface MemberDescription {
 export interface Optional<T> {
   readonly optional: Shape<T>;
 }
-export type Member = Shape<unknown> | Optional<unknown>;
+type Member = Shape<unknown> | Optional<unknown>;
 export type Members = Readonly<Record<string, Member>>;
 
 /** The TypeScript type of a set of members. */
 export type Input<M extends Members> = {
-  readonly [K in keyof M as M[K] extends Optional<unknown> ? never : K]: M[K] extends Shape<infer T> ? T : never;
+  readonly [K in keyof M as M[K] extends Optional<unknown> ? never : K]: M[K] extends Shape<infer T>
+    ? T
+    : never;
 } & {
-  readonly [K in keyof M as M[K] extends Optional<unknown> ? K : never]?: M[K] extends Optional<infer T> ? T : never;
+  readonly [K in keyof M as M[K] extends Optional<unknown> ? K : never]?: M[K] extends Optional<infer T>
+    ? T
+    : never;
 };
 
 /** Mark a member as not required by the model. */
@@ -64,7 +68,13 @@ function constraint(path: string, shown: string, rule: string): string {
   return `Value ${shown}at '${path}' failed to satisfy constraint: Member must ${rule}`;
 }
 
-function checkLength(length: number, limits: Limits, path: string, shown: string, violations: Violations): void {
+function checkLength(
+  length: number,
+  limits: Limits,
+  path: string,
+  shown: string,
+  violations: Violations,
+): void {
   if (limits.max !== undefined && length > limits.max)
     violations.add(constraint(path, shown, `have length less than or equal to ${limits.max}`));
   if (limits.min !== undefined && length < limits.min)
@@ -79,14 +89,16 @@ function typeName(value: unknown): string {
 
 /** The SerializationException for a value of the wrong JSON type where a scalar named `wanted` stands in the model. */
 function notScalar(value: unknown, wanted: string): AwsError {
-  if (Array.isArray(value)) return new AwsError("SerializationException", "Start of list found where not expected");
+  if (Array.isArray(value))
+    return new AwsError("SerializationException", "Start of list found where not expected");
   if (typeof value === "object")
     return new AwsError("SerializationException", "Start of structure or map found where not expected.");
   return new AwsError("SerializationException", `${typeName(value)} can not be converted to ${wanted}`);
 }
 
 function notCollection(value: unknown, isList: boolean): AwsError {
-  if (Array.isArray(value)) return new AwsError("SerializationException", "Start of list found where not expected");
+  if (Array.isArray(value))
+    return new AwsError("SerializationException", "Start of list found where not expected");
   if (typeof value === "object")
     return new AwsError("SerializationException", "Start of structure or map found where not expected.");
   return new AwsError("SerializationException", isList ? "Expected list or null" : "Expected null");
@@ -157,7 +169,8 @@ export function integer(limits: Limits = {}): Shape<number> {
     read(value, path, violations) {
       if (typeof value !== "number") throw notScalar(value, "an Integer");
       const whole = Math.trunc(value);
-      if (!Number.isInteger(whole) || Math.abs(whole) > 0x7fff_ffff) throw new AwsError("SerializationException");
+      if (!Number.isInteger(whole) || Math.abs(whole) > 0x7fff_ffff)
+        throw new AwsError("SerializationException");
       const shown = `'${whole}' `;
       if (limits.max !== undefined && whole > limits.max)
         violations.add(constraint(path, shown, `have value less than or equal to ${limits.max}`));
@@ -195,17 +208,24 @@ export function list<T>(member: Shape<T>, limits: Limits = {}): Shape<readonly T
     read(value, path, violations) {
       if (!Array.isArray(value)) throw notCollection(value, true);
       checkLength(value.length, limits, path, "", violations);
-      return value.map((item: unknown, index) => member.read(item, `${path}.${index + 1}.member`, violations));
+      return value.map((item: unknown, index) =>
+        member.read(item, `${path}.${index + 1}.member`, violations),
+      );
     },
   };
 }
 
 /** A map of strings; a JavaScript Map, so that no key can reach a prototype (reliability T18). */
-export function map<V>(key: Shape<string>, value: Shape<V>, limits: Limits = {}): Shape<ReadonlyMap<string, V>> {
+export function map<V>(
+  key: Shape<string>,
+  value: Shape<V>,
+  limits: Limits = {},
+): Shape<ReadonlyMap<string, V>> {
   return {
     description: { type: "map", key: key.description, value: value.description, ...limits },
     read(input, path, violations) {
-      if (typeof input !== "object" || input === null || Array.isArray(input)) throw notCollection(input, false);
+      if (typeof input !== "object" || input === null || Array.isArray(input))
+        throw notCollection(input, false);
       const entries = Object.entries(input).filter(([, item]) => item !== null);
       checkLength(entries.length, limits, path, "", violations);
       return new Map(
@@ -237,13 +257,17 @@ export function structure<const M extends Members>(members: M): Shape<Input<M>> 
   return {
     description: { type: "structure", members: description },
     read(value, path, violations) {
-      if (typeof value !== "object" || value === null || Array.isArray(value)) throw notCollection(value, false);
+      if (typeof value !== "object" || value === null || Array.isArray(value))
+        throw notCollection(value, false);
       const out: Record<string, unknown> = {};
       for (const { name, shape, required } of table) {
-        const item: unknown = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+        const item: unknown = Object.hasOwn(value, name)
+          ? (value as Record<string, unknown>)[name]
+          : undefined;
         const where = path === "" ? lowerFirst(name) : `${path}.${lowerFirst(name)}`;
         if (item !== undefined && item !== null) out[name] = shape.read(item, where, violations);
-        else if (required) violations.add(`Value null at '${where}' failed to satisfy constraint: Member must not be null`);
+        else if (required)
+          violations.add(`Value null at '${where}' failed to satisfy constraint: Member must not be null`);
       }
       return out as Input<M>;
     },

@@ -129,7 +129,15 @@ export class Pipeline {
 
   /** An AwsError as it is; anything else is logged with its stack and becomes the service's internal error. */
   #known(error: unknown, route: Route, requestId: string): AwsError {
-    if (error instanceof AwsError) return error;
+    if (error instanceof AwsError) {
+      // The client gets a fixed sentence; what the token or a dependency said is in the log only.
+      if (error.status >= 500)
+        this.#options.log.warn(
+          { requestId, operation: route.name, code: error.code, reason: reason(error.cause ?? error) },
+          "an operation failed for a reason of ours",
+        );
+      return error;
+    }
     const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};
     this.#options.log.error(
       { requestId, operation: route.name, reason: reason(error), ...stack },

@@ -7,7 +7,16 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Pkcs11Error, type Pkcs11ErrorKind } from "./errors.ts";
-import { FrameReader, FrameWriter, STATUS, VERB, packCount, packDataKey, type Frame, type KeyRef } from "./frames.ts";
+import {
+  FrameReader,
+  FrameWriter,
+  STATUS,
+  VERB,
+  packCount,
+  packDataKey,
+  type Frame,
+  type KeyRef,
+} from "./frames.ts";
 import type { ManageVerb, ManageVerbs, WorkerSettings } from "./manage.ts";
 
 /** Deadline of a call, in milliseconds. */
@@ -77,7 +86,10 @@ export class HsmWorker {
   }
 
   /** Run a management verb. @throws Pkcs11Error */
-  async manage<V extends ManageVerb>(verb: V, args: ManageVerbs[V]["args"]): Promise<ManageVerbs[V]["result"]> {
+  async manage<V extends ManageVerb>(
+    verb: V,
+    args: ManageVerbs[V]["args"],
+  ): Promise<ManageVerbs[V]["result"]> {
     if (verb === "initialize") this.#assigned = true;
     const payload = Buffer.from(JSON.stringify({ verb, args }));
     const deadline = SLOW_VERBS.has(verb) ? SLOW_DEADLINE_MS : CALL_DEADLINE_MS;
@@ -153,7 +165,11 @@ export class HsmWorker {
       pending.resolve(frame.payload);
       return;
     }
-    const { kind, rv, function: fn } = JSON.parse(frame.payload.toString("utf8")) as {
+    const {
+      kind,
+      rv,
+      function: fn,
+    } = JSON.parse(frame.payload.toString("utf8")) as {
       kind: Pkcs11ErrorKind;
       rv: number;
       function: string;

@@ -7,7 +7,7 @@
  * backends; no ciphertext ever chooses them (design/reliability.md F5).
  */
 import { createRequire } from "node:module";
-import { Pkcs11Error, type Pkcs11ErrorKind } from "./errors.ts";
+import { CKR, Pkcs11Error, type Pkcs11ErrorKind } from "./errors.ts";
 import type { KeyRef } from "./frames.ts";
 
 /** Complete data-key operations on the token; sealed bytes are `iv ‖ ciphertext ‖ tag`. */
@@ -42,7 +42,13 @@ export function loadAddon(): NativeAddon {
   return createRequire(import.meta.url)("../../native/build/Release/keystead.node") as NativeAddon;
 }
 
-const KINDS: ReadonlySet<string> = new Set<Pkcs11ErrorKind>(["token", "tag", "missing", "ambiguous", "argument"]);
+const KINDS: ReadonlySet<string> = new Set<Pkcs11ErrorKind>([
+  "token",
+  "tag",
+  "missing",
+  "ambiguous",
+  "argument",
+]);
 
 function call<T>(body: () => T): T {
   try {
@@ -50,6 +56,8 @@ function call<T>(body: () => T): T {
   } catch (error) {
     const { kind, rv, function: fn } = error as { kind?: string; rv?: number; function?: string };
     if (kind === undefined || !KINDS.has(kind)) throw error;
+    // Bytes that are too short to hold IV and tag do not authenticate, whoever finds it out.
+    if (kind === "argument" && rv === CKR.ENCRYPTED_DATA_LEN_RANGE) throw new Pkcs11Error("tag", rv, "C_Decrypt");
     throw new Pkcs11Error(kind as Pkcs11ErrorKind, rv ?? 0, fn ?? "native");
   }
 }

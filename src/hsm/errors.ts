@@ -38,7 +38,9 @@ export const CKR = {
   CRYPTOKI_NOT_INITIALIZED: 0x190,
 } as const;
 
-const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(CKR).map(([name, rv]) => [rv, `CKR_${name}`]));
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(CKR).map(([name, rv]) => [rv, `CKR_${name}`]),
+);
 
 /**
  * What went wrong at the token.
@@ -50,7 +52,8 @@ const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(CKR).map(([nam
  * - `worker`: the HSM worker died, which a damaged token file can do to it;
  * - `deadline`: the worker did not answer in time, whether it acted is unknown.
  */
-export type Pkcs11ErrorKind = "token" | "tag" | "missing" | "ambiguous" | "argument" | "start" | "worker" | "deadline";
+export type Pkcs11ErrorKind =
+  "token" | "tag" | "missing" | "ambiguous" | "argument" | "start" | "worker" | "deadline";
 
 /** An error of the token boundary; carries no PIN, plaintext or key bytes. */
 export class Pkcs11Error extends Error {

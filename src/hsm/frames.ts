@@ -15,7 +15,6 @@ export const VERB = {
   generateDataKey: 3,
   generateRandom: 4,
 } as const;
-export type DataKeyVerb = Exclude<keyof typeof VERB, "manage">;
 
 /** Answers: bytes of a data-key verb, JSON of a management verb, or a JSON error. */
 export const STATUS = { bytes: 0, json: 1, error: 2 } as const;

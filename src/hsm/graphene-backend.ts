@@ -48,7 +48,8 @@ class GrapheneBackend implements DataKeyBackend {
   }
 
   decrypt(key: KeyRef, aad: Buffer, sealed: Buffer): Buffer {
-    if (sealed.length < IV_BYTES + TAG_BYTES) throw new Pkcs11Error("tag", CKR.ENCRYPTED_DATA_LEN_RANGE, "C_Decrypt");
+    if (sealed.length < IV_BYTES + TAG_BYTES)
+      throw new Pkcs11Error("tag", CKR.ENCRYPTED_DATA_LEN_RANGE, "C_Decrypt");
     const copy = this.#copyOf(key);
     const body = sealed.subarray(IV_BYTES);
     return this.#operation("C_Decrypt", () => {
@@ -77,7 +78,8 @@ class GrapheneBackend implements DataKeyBackend {
     try {
       return pkcs11Call(fn, body);
     } catch (error) {
-      if (fn === "C_Decrypt" && isCkr(error, ...TAG_FAILURES)) throw new Pkcs11Error("tag", CKR.GENERAL_ERROR, fn);
+      if (fn === "C_Decrypt" && isCkr(error, ...TAG_FAILURES))
+        throw new Pkcs11Error("tag", CKR.GENERAL_ERROR, fn);
       this.#session.close();
       this.#session = this.#openSession();
       throw error;

@@ -53,8 +53,7 @@ function valueLength(bytes: Buffer, at: number, kind: bigint): number | undefine
 /** The directory of the one token below `tokenDirectory`, or undefined when it is not there. */
 export function tokenHome(tokenDirectory: string): string | undefined {
   if (!existsSync(tokenDirectory)) return undefined;
-  const homes = readdirSync(tokenDirectory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const [home] = homes;
+  const home = readdirSync(tokenDirectory, { withFileTypes: true }).find((entry) => entry.isDirectory());
   return home === undefined ? undefined : join(tokenDirectory, home.name);
 }
 
@@ -92,14 +91,16 @@ function replaceFile(path: string, bytes: Buffer): void {
  */
 export function protectHeader(home: string, sideCopy: string): void {
   const { bavail, bsize } = statfsSync(home);
-  if (bavail * bsize < LEAST_FREE_BYTES) throw new Pkcs11Error("token", CKR.DEVICE_MEMORY, "free space for a login");
+  if (bavail * bsize < LEAST_FREE_BYTES)
+    throw new Pkcs11Error("token", CKR.DEVICE_MEMORY, "free space for a login");
   const header = readIfThere(join(home, HEADER));
   const copy = readIfThere(sideCopy);
   if (header !== undefined && isWholeHeader(header)) {
     if (copy === undefined || !copy.equals(header)) replaceFile(sideCopy, header);
     return;
   }
-  if (copy === undefined || !isWholeHeader(copy)) throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "token header");
+  if (copy === undefined || !isWholeHeader(copy))
+    throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "token header");
   replaceFile(join(home, HEADER), copy);
 }
 

@@ -36,7 +36,12 @@ export class KmsSession {
    * @param worker logged in as kmsuser and indexed; undefined when the first one could not be had (restart)
    * @param pin the store's current password, for a replacement's C_Login; it is not kept here
    */
-  constructor(token: ClusterToken, worker: HsmWorker | undefined, pin: () => Promise<string>, events: SessionEvents) {
+  constructor(
+    token: ClusterToken,
+    worker: HsmWorker | undefined,
+    pin: () => Promise<string>,
+    events: SessionEvents,
+  ) {
     this.#token = token;
     this.#worker = worker;
     this.#pin = pin;

@@ -126,7 +126,8 @@ export class Token {
     this.#lib = module.lib;
     this.slot = slot;
     const flags = graphene.SessionFlag.RW_SESSION | graphene.SessionFlag.SERIAL_SESSION;
-    this.session = pkcs11Call("C_OpenSession", () => slot.open(flags));
+    // graphene types the parameter as one flag, while PKCS#11 wants the union.
+    this.session = pkcs11Call("C_OpenSession", () => slot.open(flags as graphene.SessionFlag));
   }
 
   get serial(): string {

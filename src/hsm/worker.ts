@@ -138,7 +138,8 @@ function describe(error: unknown): { kind: string; rv: number; function: string 
 function main(): void {
   // A signal to the server's process group must not end a worker in the middle of a token write:
   // the parent closes the socket when it is done.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => undefined);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const)
+    process.on(signal, () => undefined);
   const settings = JSON.parse(process.env["KEYSTEAD_WORKER"] ?? "{}") as WorkerSettings;
   const worker = new Worker(settings);
   const socket = new Socket({ fd: SOCKET_FD, readable: true, writable: true });

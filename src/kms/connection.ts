@@ -231,7 +231,8 @@ async function checkCanaries(kms: Kms, keyStore: KeyStore, session: KmsSession):
     const group = keys.slice(at, at + CANARIES_AT_ONCE);
     const verdicts = await Promise.all(group.map((key) => kms.health.check(key, session)));
     for (const [index, verdict] of verdicts.entries())
-      if (verdict !== "sound") kms.log.warn({ id: group[index]?.KeyId ?? "", reason: verdict }, "a key cannot be used");
+      if (verdict !== "sound")
+        kms.log.warn({ id: group[index]?.KeyId ?? "", reason: verdict }, "a key cannot be used");
   }
 }
 

@@ -39,7 +39,8 @@ function requireSupported({ GrantTokens = [], Recipient, algorithms = [] }: Comm
         `Algorithm ${algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.`,
       );
   // No grant has ever been issued here, so no token can be known.
-  if (GrantTokens.length > 0) throw new AwsError("InvalidGrantTokenException", "The grant token is not valid.");
+  if (GrantTokens.length > 0)
+    throw new AwsError("InvalidGrantTokenException", "The grant token is not valid.");
   if (Recipient !== undefined)
     throw new AwsError(
       "UnsupportedOperationException",
@@ -50,7 +51,10 @@ function requireSupported({ GrantTokens = [], Recipient, algorithms = [] }: Comm
 /** DryRun ends here when everything but the token has agreed; nothing is sent to the HSM. */
 function endDryRun({ DryRun }: Common): void {
   if (DryRun === true)
-    throw new AwsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.");
+    throw new AwsError(
+      "DryRunOperationException",
+      "The request would have succeeded, but the DryRun option is set.",
+    );
 }
 
 /** The session that is logged in to the key's token. @throws AwsError KMSInvalidStateException when out of reach */
@@ -58,7 +62,8 @@ async function sessionOf(kms: Kms, key: Key): Promise<KmsSession> {
   const keyStore = findKeyStore(kms, key.CustomKeyStoreId);
   const session = kms.sessions.get(key.CustomKeyStoreId);
   const usable = kms.standings.usable(keyStore.CloudHsmClusterId);
-  if (session === undefined || !(typeof usable === "boolean" ? usable : await usable)) throw clusterUnreachable();
+  if (session === undefined || !(typeof usable === "boolean" ? usable : await usable))
+    throw clusterUnreachable();
   return session;
 }
 
@@ -130,7 +135,11 @@ async function dataKey(kms: Kms, key: Key, wish: DataKeyWish): Promise<DataKey> 
 }
 
 /** The key that a ciphertext names, in a state to decrypt, and the sealed bytes. */
-function sourceOf(kms: Kms, blob: Buffer | undefined, given: string | undefined): { key: Key; sealed: Buffer } {
+function sourceOf(
+  kms: Kms,
+  blob: Buffer | undefined,
+  given: string | undefined,
+): { key: Key; sealed: Buffer } {
   const expected = given === undefined ? undefined : findKey(kms, given, "any");
   if (blob === undefined) throw new AwsError("ValidationException", "CiphertextBlob is required.");
   const parsed = parseBlob(blob);
@@ -268,7 +277,8 @@ export const cryptography: Service<KmsContext> = {
       Recipient: optional(shapes.recipient),
     },
     async (input, { kms }) => {
-      if (input.NumberOfBytes === undefined) throw new AwsError("ValidationException", "NumberOfBytes is required.");
+      if (input.NumberOfBytes === undefined)
+        throw new AwsError("ValidationException", "NumberOfBytes is required.");
       requireSupported(input);
       // Without a key store the bytes come from KMS's own HSMs at AWS, here from the operating system.
       if (input.CustomKeyStoreId === undefined) return { Plaintext: randomBytes(input.NumberOfBytes) };
@@ -281,7 +291,8 @@ async function randomOfStore(kms: Kms, keyStoreId: string, bytes: number): Promi
   const keyStore = findKeyStore(kms, keyStoreId);
   requireArrow(keyStore, "use");
   const session = kms.sessions.get(keyStoreId);
-  if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId))) throw clusterUnreachable();
+  if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId)))
+    throw clusterUnreachable();
   try {
     return await session.generateRandom(bytes);
   } catch (error) {

@@ -105,7 +105,8 @@ export class KeyBook {
       .where("KeyId", "=", key.KeyId)
       .executeTakeFirst();
     // A due deletion may have removed the key since it was looked up: then it stays removed.
-    if (result.numUpdatedRows === 0n) throw new AwsError("NotFoundException", `Key '${key.Arn}' does not exist`);
+    if (result.numUpdatedRows === 0n)
+      throw new AwsError("NotFoundException", `Key '${key.Arn}' does not exist`);
     this.#keys.set(key.KeyId, next);
   }
 

@@ -45,7 +45,8 @@ function requireTemplate(made: KeyObject): void {
 /** @throws AwsError KMSInternalException or KMSInvalidStateException; then nothing remains of the key */
 export async function makeKey(kms: Kms, keyStore: KeyStore, wish: Wish): Promise<Key> {
   const session = kms.sessions.get(keyStore.CustomKeyStoreId);
-  if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId))) throw clusterUnreachable();
+  if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId)))
+    throw clusterUnreachable();
   const ids = { KeyId: newKeyId(), BackingKeyId: newBackingKeyId() };
   const names = keyNames(ids.KeyId, ids.BackingKeyId, kms);
   await kms.store.db
@@ -64,7 +65,13 @@ export async function makeKey(kms: Kms, keyStore: KeyStore, wish: Wish): Promise
     requireTemplate(await token.durably(() => session.generateKey(ids.BackingKeyId, names.Arn)));
     const Canary = await makeCanary(session, names);
     const CreationDate = kms.clock.now();
-    return await kms.keys.add({ ...ids, ...wish, CustomKeyStoreId: keyStore.CustomKeyStoreId, CreationDate, Canary });
+    return await kms.keys.add({
+      ...ids,
+      ...wish,
+      CustomKeyStoreId: keyStore.CustomKeyStoreId,
+      CreationDate,
+      Canary,
+    });
   } catch (error) {
     await abandon(kms, session, ids.BackingKeyId, names.Arn);
     throw creationError(error);
@@ -75,7 +82,8 @@ async function makeCanary(session: KmsSession, names: Pick<Key, "ref" | "header"
   const aad = associatedData(names.header);
   const canary = await session.encrypt(names.ref, aad, CANARY_PLAINTEXT);
   const back = await session.decrypt(names.ref, aad, canary);
-  if (!back.equals(CANARY_PLAINTEXT)) throw new Pkcs11Error("token", CKR.FUNCTION_FAILED, "canary of a new key");
+  if (!back.equals(CANARY_PLAINTEXT))
+    throw new Pkcs11Error("token", CKR.FUNCTION_FAILED, "canary of a new key");
   return canary;
 }
 
@@ -85,7 +93,10 @@ async function abandon(kms: Kms, session: KmsSession, backingKeyId: string, labe
     await session.destroyKey(backingKeyId, label);
   } catch (error) {
     if (!(error instanceof Pkcs11Error) || error.kind !== "missing") {
-      kms.log.warn({ id: backingKeyId, reason: reason(error) }, "a half-made key is swept at the next connect");
+      kms.log.warn(
+        { id: backingKeyId, reason: reason(error) },
+        "a half-made key is swept at the next connect",
+      );
       return;
     }
   }

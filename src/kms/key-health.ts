@@ -62,7 +62,8 @@ async function ask(key: Key, session: KmsSession): Promise<KeyVerdict> {
   } catch (error) {
     if (!(error instanceof Pkcs11Error)) throw error;
     if (error.kind === "missing" || error.kind === "ambiguous") return error.kind;
-    if (error.kind === "tag" || (error.kind === "token" && KEY_FUNCTIONS.has(error.function))) return "damaged";
+    if (error.kind === "tag" || (error.kind === "token" && KEY_FUNCTIONS.has(error.function)))
+      return "damaged";
     throw error;
   }
 }

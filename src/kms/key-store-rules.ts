@@ -12,7 +12,10 @@ function invalidConfiguration(what: string): AwsError {
 export async function requireActiveCluster(kms: Kms, clusterId: string): Promise<ClusterRow> {
   const cluster = await findCluster(kms.store.db, clusterId);
   if (cluster === undefined)
-    throw new AwsError("CloudHsmClusterNotFoundException", `The CloudHSM cluster ${clusterId} does not exist.`);
+    throw new AwsError(
+      "CloudHsmClusterNotFoundException",
+      `The CloudHSM cluster ${clusterId} does not exist.`,
+    );
   requireActive(cluster);
   return cluster;
 }

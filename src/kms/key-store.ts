@@ -56,7 +56,10 @@ interface Wanted {
 function refuseExternalMembers(input: object): void {
   const given = Object.keys(input).filter((name) => name.startsWith("XksProxy"));
   if (given.length > 0)
-    throw new AwsError("ValidationException", `${given.join(", ")} cannot be used with an AWS CloudHSM key store.`);
+    throw new AwsError(
+      "ValidationException",
+      `${given.join(", ")} cannot be used with an AWS CloudHSM key store.`,
+    );
 }
 
 /** Members that the model does not require but an AWS CloudHSM key store does. */
@@ -101,7 +104,9 @@ function requireFreeCluster(kms: Kms, cluster: ClusterRow): void {
   const certificate = clusterCertificate(cluster);
   const taken = kms.keyStores
     .all()
-    .some((other) => other.CloudHsmClusterId === cluster.ClusterId || other.ClusterCertificate === certificate);
+    .some(
+      (other) => other.CloudHsmClusterId === cluster.ClusterId || other.ClusterCertificate === certificate,
+    );
   if (taken)
     throw new AwsError(
       "CloudHsmClusterInUseException",
@@ -113,7 +118,10 @@ async function create(kms: Kms, wanted: Wanted): Promise<{ CustomKeyStoreId: str
   const identical = identicalStore(kms, wanted);
   if (identical !== undefined) return { CustomKeyStoreId: identical.CustomKeyStoreId };
   if (kms.keyStores.all().length >= KEY_STORE_QUOTA)
-    throw new AwsError("LimitExceededException", `You can have at most ${KEY_STORE_QUOTA} custom key stores.`);
+    throw new AwsError(
+      "LimitExceededException",
+      `You can have at most ${KEY_STORE_QUOTA} custom key stores.`,
+    );
   requireFreeName(kms, wanted.name);
   const cluster = await requireActiveCluster(kms, wanted.clusterId);
   requireFreeCluster(kms, cluster);
@@ -152,7 +160,10 @@ function structureOf(keyStore: KeyStore): object {
 
 function selectStores(kms: Kms, id: string | undefined, name: string | undefined): KeyStore[] {
   if (id !== undefined && name !== undefined)
-    throw new AwsError("ValidationException", "You can specify CustomKeyStoreId or CustomKeyStoreName, not both.");
+    throw new AwsError(
+      "ValidationException",
+      "You can specify CustomKeyStoreId or CustomKeyStoreName, not both.",
+    );
   if (id !== undefined) return [findKeyStore(kms, id)];
   if (name === undefined) return kms.keyStores.all();
   const named = kms.keyStores.byName(name);
@@ -165,7 +176,10 @@ function selectStores(kms: Kms, id: string | undefined, name: string | undefined
 async function requireRelatedCluster(kms: Kms, keyStore: KeyStore, clusterId: string): Promise<void> {
   const cluster = await findCluster(kms.store.db, clusterId);
   if (cluster === undefined)
-    throw new AwsError("CloudHsmClusterNotFoundException", `The CloudHSM cluster ${clusterId} does not exist.`);
+    throw new AwsError(
+      "CloudHsmClusterNotFoundException",
+      `The CloudHSM cluster ${clusterId} does not exist.`,
+    );
   if (clusterCertificate(cluster) !== keyStore.ClusterCertificate)
     throw new AwsError(
       "CloudHsmClusterNotRelatedException",
@@ -185,7 +199,8 @@ async function update(kms: Kms, keyStore: KeyStore, input: Input<typeof updateMe
     ...(clusterId === undefined ? {} : { CloudHsmClusterId: clusterId }),
   };
   if (Object.keys(values).length > 0) await kms.keyStores.set(keyStore.CustomKeyStoreId, values);
-  if (password !== undefined) await kms.passwords.replace(findKeyStore(kms, keyStore.CustomKeyStoreId), password);
+  if (password !== undefined)
+    await kms.passwords.replace(findKeyStore(kms, keyStore.CustomKeyStoreId), password);
 }
 
 function onlyRenames(input: Input<typeof updateMembers>): boolean {
@@ -226,7 +241,8 @@ export const keyStores: Service<KmsContext> = {
     },
     (input, { kms }) => {
       const selected = selectStores(kms, input.CustomKeyStoreId, input.CustomKeyStoreName);
-      const start = input.Marker === undefined ? 0 : Number(openMarker("DescribeCustomKeyStores", input.Marker));
+      const start =
+        input.Marker === undefined ? 0 : Number(openMarker("DescribeCustomKeyStores", input.Marker));
       const end = start + (input.Limit ?? 1000);
       const page = selected.slice(start, end);
       for (const keyStore of page) kms.transitions.observe(keyStore.CustomKeyStoreId);

@@ -92,7 +92,11 @@ const KEY_STATE_RULES: Readonly<Record<KeyUse, Readonly<Partial<Record<KeyState,
   manage: { PendingDeletion: pendingDeletion },
   enableDisable: { PendingDeletion: pendingDeletion },
   scheduleDeletion: { PendingDeletion: pendingDeletion },
-  cancelDeletion: { Enabled: notPendingDeletion, Disabled: notPendingDeletion, Unavailable: notPendingDeletion },
+  cancelDeletion: {
+    Enabled: notPendingDeletion,
+    Disabled: notPendingDeletion,
+    Unavailable: notPendingDeletion,
+  },
   grant: { Disabled: disabled, PendingDeletion: pendingDeletion },
   unsupported: {},
 };

@@ -55,9 +55,11 @@ function requireStoreKey(input: CreateInput): string {
   if (spec === "SYMMETRIC_DEFAULT" && KeyUsage !== "ENCRYPT_DECRYPT")
     throw invalid(`KeyUsage ${KeyUsage} is not compatible with KeySpec ${spec}`);
   if (Origin !== "AWS_CLOUDHSM") throw otherOrigin(Origin, CustomKeyStoreId);
-  if (CustomKeyStoreId === undefined) throw invalid("CustomKeyStoreId is required when Origin is AWS_CLOUDHSM.");
+  if (CustomKeyStoreId === undefined)
+    throw invalid("CustomKeyStoreId is required when Origin is AWS_CLOUDHSM.");
   if (input.XksKeyId !== undefined) throw invalid("XksKeyId cannot be used when Origin is AWS_CLOUDHSM.");
-  if (spec !== "SYMMETRIC_DEFAULT") throw unsupported(`KeySpec ${spec} is not supported in a custom key store.`);
+  if (spec !== "SYMMETRIC_DEFAULT")
+    throw unsupported(`KeySpec ${spec} is not supported in a custom key store.`);
   if (input.MultiRegion === true) throw unsupported("Custom key stores do not support multi-Region keys.");
   return CustomKeyStoreId;
 }
@@ -156,7 +158,9 @@ const management = { key: "KeyId", forms: "key-id-or-arn" } as const;
 
 export const keys: Service<KmsContext> = {
   CreateKey: onAccount(
-    { coverage: { kind: "partial", note: "Origin AWS_CLOUDHSM only; the key policy is kept, not evaluated" } },
+    {
+      coverage: { kind: "partial", note: "Origin AWS_CLOUDHSM only; the key policy is kept, not evaluated" },
+    },
     createMembers,
     async (input, { kms }) => {
       const key = await createKey(kms, requireStoreKey(input), input);
@@ -179,15 +183,23 @@ export const keys: Service<KmsContext> = {
     (input, { kms }) => listKeys(kms, input.Limit ?? KEYS_PER_PAGE, input.Marker),
   ),
 
-  EnableKey: onKey({ ...management, use: "enableDisable", output: "none" }, byKeyId, async (_input, { kms, key }) => {
-    await kms.keys.change(key, { Enabled: true });
-    return undefined;
-  }),
+  EnableKey: onKey(
+    { ...management, use: "enableDisable", output: "none" },
+    byKeyId,
+    async (_input, { kms, key }) => {
+      await kms.keys.change(key, { Enabled: true });
+      return undefined;
+    },
+  ),
 
-  DisableKey: onKey({ ...management, use: "enableDisable", output: "none" }, byKeyId, async (_input, { kms, key }) => {
-    await kms.keys.change(key, { Enabled: false });
-    return undefined;
-  }),
+  DisableKey: onKey(
+    { ...management, use: "enableDisable", output: "none" },
+    byKeyId,
+    async (_input, { kms, key }) => {
+      await kms.keys.change(key, { Enabled: false });
+      return undefined;
+    },
+  ),
 
   ScheduleKeyDeletion: onKey(
     { ...management, use: "scheduleDeletion" },
@@ -199,13 +211,22 @@ export const keys: Service<KmsContext> = {
         );
       const due = kms.clock.now() + days * DAY_MS;
       await kms.keys.change(key, { DeletionDate: due });
-      return { KeyId: key.Arn, DeletionDate: due / 1000, KeyState: "PendingDeletion", PendingWindowInDays: days };
+      return {
+        KeyId: key.Arn,
+        DeletionDate: due / 1000,
+        KeyState: "PendingDeletion",
+        PendingWindowInDays: days,
+      };
     },
   ),
 
-  CancelKeyDeletion: onKey({ ...management, use: "cancelDeletion" }, byKeyId, async (_input, { kms, key }) => {
-    // The scan may have taken the key a moment ago: a 200 here means that the key lives.
-    await kms.keys.change(key, { DeletionDate: undefined, Enabled: false });
-    return { KeyId: key.Arn };
-  }),
+  CancelKeyDeletion: onKey(
+    { ...management, use: "cancelDeletion" },
+    byKeyId,
+    async (_input, { kms, key }) => {
+      // The scan may have taken the key a moment ago: a 200 here means that the key lives.
+      await kms.keys.change(key, { DeletionDate: undefined, Enabled: false });
+      return { KeyId: key.Arn };
+    },
+  ),
 };

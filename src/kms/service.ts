@@ -79,7 +79,10 @@ export interface KeyFacts extends Facts {
 export function onKey<const M extends Members>(
   facts: KeyFacts,
   members: M,
-  run: (input: Input<M>, context: KmsContext & Request & { readonly key: Key }) => Promise<object | undefined>,
+  run: (
+    input: Input<M>,
+    context: KmsContext & Request & { readonly key: Key },
+  ) => Promise<object | undefined>,
 ): Operation<KmsContext> {
   return operation<KmsContext, M>(facts, members, (input, context) => {
     const named: unknown = (input as Record<string, unknown>)[facts.key];

@@ -43,7 +43,8 @@ const CONNECT: ReadonlyMap<number, ConnectionErrorCode> = new Map([
 export function connectionErrorCode(error: unknown): ConnectionErrorCode {
   if (error instanceof ConnectFailure) return error.code;
   if (error instanceof NetworkError && error.code === "SUBNET_NOT_FOUND") return "SUBNET_NOT_FOUND";
-  if (error instanceof NetworkError && error.code === "NO_FREE_ADDRESS") return "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET";
+  if (error instanceof NetworkError && error.code === "NO_FREE_ADDRESS")
+    return "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET";
   if (!(error instanceof Pkcs11Error)) return "INTERNAL_ERROR";
   // No worker at all, or one that does not answer, is a cluster nobody can reach.
   if (error.kind === "start" || error.kind === "deadline") return "NETWORK_ERRORS";
@@ -81,8 +82,16 @@ export function cryptographicError(error: unknown, key?: Key): unknown {
   if (isCkr(error, CKR.PIN_LOCKED)) return new AwsError("KMSInvalidStateException", LOCKED_OUT, cause);
   if (isCkr(error, ...OUT_OF_REACH)) return clusterUnreachable(error);
   if (isCkr(error, CKR.SESSION_COUNT))
-    return new AwsError("KMSInternalException", "No PKCS #11 session of the CloudHSM cluster is free.", cause);
-  return new AwsError("KMSInternalException", "The request was rejected because an internal exception occurred.", cause);
+    return new AwsError(
+      "KMSInternalException",
+      "No PKCS #11 session of the CloudHSM cluster is free.",
+      cause,
+    );
+  return new AwsError(
+    "KMSInternalException",
+    "The request was rejected because an internal exception occurred.",
+    cause,
+  );
 }
 
 const UNUSABLE: Readonly<Record<"missing" | "ambiguous" | "damaged", string>> = {
@@ -93,5 +102,7 @@ const UNUSABLE: Readonly<Record<"missing" | "ambiguous" | "damaged", string>> = 
 
 /** AWS's text for a key object that is gone is unconfirmed; clients branch on the exception. */
 export function unusableKey(key: Key, verdict: keyof typeof UNUSABLE, cause?: unknown): AwsError {
-  return new AwsError("KMSInvalidStateException", `${key.Arn} cannot be used: ${UNUSABLE[verdict]}.`, { cause });
+  return new AwsError("KMSInvalidStateException", `${key.Arn} cannot be used: ${UNUSABLE[verdict]}.`, {
+    cause,
+  });
 }

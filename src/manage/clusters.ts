@@ -1,13 +1,11 @@
 /** Clusters for the management API: CloudHSM's own operations and the operator's verbs, bound to one CloudHsm. */
-import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { CloudHsm } from "../cloudhsm/context.ts";
 import { runOperatorCommand } from "../cloudhsm/operator.ts";
 import { createReadyCluster, initializeWithThrowAwayCa } from "../cloudhsm/quick-cluster.ts";
 import { baldrApiService } from "../cloudhsm/service.ts";
-import { AwsError } from "../core/errors.ts";
-import { validate } from "../core/shape.ts";
 import { newKmsUserPassword } from "../core/ids.ts";
+import { callAsRoot } from "../core/in-process.ts";
 import type { ClusterServices, ClusterWish } from "./services.ts";
 import type { ClusterView, CreatedCluster } from "./wire.ts";
 
@@ -15,7 +13,8 @@ import type { ClusterView, CreatedCluster } from "./wire.ts";
 const CHOSEN_PASSWORD_LENGTH = 12;
 
 export function clusterServices(cloudhsm: CloudHsm): ClusterServices {
-  const call = callerOf(cloudhsm);
+  const call: Call = (name, input) =>
+    callAsRoot(baldrApiService, name, input, { cloudhsm }, cloudhsm.account);
   const list = async (): Promise<readonly ClusterView[]> => {
     const answer = (await call("DescribeClusters", {})) as { Clusters: readonly ClusterView[] };
     return answer.Clusters;
@@ -44,20 +43,6 @@ export function clusterServices(cloudhsm: CloudHsm): ClusterServices {
 }
 
 type Call = (operation: string, input: object) => Promise<object | undefined>;
-
-/** The public operations, called in process as the account itself. */
-function callerOf(cloudhsm: CloudHsm): Call {
-  const caller = {
-    account: cloudhsm.account,
-    arn: `arn:aws:iam::${cloudhsm.account}:root`,
-    accessKeyId: "keystead-management",
-  };
-  return async (name, input) => {
-    const operation = baldrApiService[name];
-    if (operation === undefined) throw new AwsError("UnknownOperationException", `There is no ${name}.`);
-    return operation.run(validate(operation.input, input), { cloudhsm, requestId: randomUUID(), caller });
-  };
-}
 
 /** CreateCluster over one private subnet per Availability Zone, and nothing more: as AWS does, it stays UNINITIALIZED. */
 async function createEmpty(cloudhsm: CloudHsm, call: Call): Promise<CreatedCluster> {

@@ -5,7 +5,7 @@
  * front, before a request comes here.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler } from "express";
 import { HttpRefusal } from "./errors.ts";
 
 export function refuseForeignOrigin(): RequestHandler {
@@ -22,9 +22,14 @@ function sameOrigin(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }
 
+/** No token is asked for, or the request carries it. */
+export function isTrusted({ headers }: Request, token: string | undefined): boolean {
+  return token === undefined || carries(headers.authorization, token);
+}
+
 export function requireToken(token: string | undefined): RequestHandler {
   return (request, response, next) => {
-    if (token === undefined || carries(request.headers.authorization, token)) return next();
+    if (isTrusted(request, token)) return next();
     response.setHeader("WWW-Authenticate", 'Bearer realm="keystead"');
     throw new HttpRefusal(
       401,

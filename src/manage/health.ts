@@ -8,10 +8,10 @@ import type { Kms } from "../kms/service.ts";
 import type { Health, Readiness } from "./wire.ts";
 
 interface HealthServices {
-  health(): Promise<Health>;
-  ready(): Promise<Readiness>;
+  readonly health: () => Promise<Health>;
+  readonly ready: () => Promise<Readiness>;
   /** The server has been started and seeded. */
-  opened(): void;
+  readonly opened: () => void;
 }
 
 export function healthServices(kms: Kms): HealthServices {
@@ -35,7 +35,12 @@ export function healthServices(kms: Kms): HealthServices {
 async function orphans(kms: Kms): Promise<Health["orphanedKeyMaterial"]> {
   return kms.store.db
     .selectFrom("orphans")
-    .select(["BackingKeyId as backingKeyId", "KeyArn as keyArn", "ClusterId as clusterId", "Reason as reason"])
+    .select([
+      "BackingKeyId as backingKeyId",
+      "KeyArn as keyArn",
+      "ClusterId as clusterId",
+      "Reason as reason",
+    ])
     .execute();
 }
 

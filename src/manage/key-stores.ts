@@ -1,7 +1,6 @@
 /** Key stores for the management API: summaries, and KMS's own connect and disconnect by id or name. */
-import { randomUUID } from "node:crypto";
 import { activeHsms } from "../cloudhsm/clusters.ts";
-import { validate } from "../core/shape.ts";
+import { callAsRoot } from "../core/in-process.ts";
 import { findKeyStore, type Kms } from "../kms/service.ts";
 import { trentService } from "../kms/trent-service.ts";
 import type { ManageServices } from "./services.ts";
@@ -23,7 +22,9 @@ export function keyStoreServices(kms: Kms): KeyStoreServices {
           CustomKeyStoreId: keyStore.CustomKeyStoreId,
           CustomKeyStoreName: keyStore.CustomKeyStoreName,
           ConnectionState: keyStore.ConnectionState,
-          ...(keyStore.ConnectionErrorCode === null ? {} : { ConnectionErrorCode: keyStore.ConnectionErrorCode }),
+          ...(keyStore.ConnectionErrorCode === null
+            ? {}
+            : { ConnectionErrorCode: keyStore.ConnectionErrorCode }),
           CloudHsmClusterId: keyStore.CloudHsmClusterId,
           hsms: hsms.length,
           keys: kms.keys.ofStore(keyStore.CustomKeyStoreId).length,
@@ -31,12 +32,12 @@ export function keyStoreServices(kms: Kms): KeyStoreServices {
         };
       }),
     );
-  const run = async (name: "ConnectCustomKeyStore" | "DisconnectCustomKeyStore", idOrName: string): Promise<void> => {
-    const operation = trentService[name];
-    if (operation === undefined) throw new Error(`${name} is not in the table`);
+  const run = async (
+    name: "ConnectCustomKeyStore" | "DisconnectCustomKeyStore",
+    idOrName: string,
+  ): Promise<void> => {
     const { CustomKeyStoreId } = kms.keyStores.byName(idOrName) ?? findKeyStore(kms, idOrName);
-    const caller = { account: kms.account, arn: `arn:aws:iam::${kms.account}:root`, accessKeyId: "keystead-management" };
-    await operation.run(validate(operation.input, { CustomKeyStoreId }), { kms, requestId: randomUUID(), caller });
+    await callAsRoot(trentService, name, { CustomKeyStoreId }, { kms }, kms.account);
   };
   return {
     stores: () => {

@@ -8,9 +8,9 @@ const SECONDS = [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 export interface Metrics {
   readonly registry: Registry;
   /** One AWS request has been answered; `code` is the exception or "OK". */
-  request(operation: string, code: string, seconds: number): void;
+  readonly request: (operation: string, code: string, seconds: number) => void;
   /** One PKCS#11 function has returned `rv` (its CKR_ name). */
-  pkcs11Call(name: string, rv: string, seconds: number): void;
+  readonly pkcs11Call: (name: string, rv: string, seconds: number) => void;
 }
 
 /** @param stores read at every scrape, so that the gauge cannot differ from the truth */

@@ -1,14 +1,16 @@
 /** Health, readiness, metrics, info and reset. */
 import { Router, type RequestHandler } from "express";
 import { HttpRefusal } from "./errors.ts";
+import { isTrusted } from "./guard.ts";
 import type { ManageServices } from "./services.ts";
 
-/** The open part: it tells no more than that the server lives. */
+/** The open part: to callers without the token it tells no more than that the server lives. */
 export function healthRoutes(services: ManageServices): Router {
-  const health: RequestHandler = async (_request, response) => {
-    const { services: states } = await services.health();
+  const health: RequestHandler = async (request, response) => {
+    const { services: states, ...reports } = await services.health();
     // The members of LocalStack's answer, so that its wait strategies work here.
-    response.json({ services: states, edition: "keystead", version: services.version });
+    const open = { services: states, edition: "keystead", version: services.version };
+    response.json(isTrusted(request, services.managementToken) ? { ...open, ...reports } : open);
   };
   return Router()
     .get("/_keystead/health", health)

@@ -56,7 +56,10 @@ export async function openStore(directory: string): Promise<Store> {
 }
 
 async function migrate(db: Db, directory: string): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } });
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
+  });
   const { error } = await migrator.migrateToLatest();
   if (error === undefined) return;
   const known = Object.keys(MIGRATIONS);

@@ -8,20 +8,20 @@
 import type { ColumnType, Generated } from "kysely";
 
 /** A JSON document; the repositories parse and print it. */
-export type Json = string;
+type Json = string;
 type Bytes = ColumnType<Buffer, Uint8Array, Uint8Array>;
 
-export interface MetaTable {
+interface MetaTable {
   Name: string;
   Value: string;
 }
 
-export interface VpcTable {
+interface VpcTable {
   VpcId: string;
   CidrBlock: string;
 }
 
-export interface SubnetTable {
+interface SubnetTable {
   SubnetId: string;
   VpcId: string;
   AvailabilityZone: string;
@@ -30,7 +30,7 @@ export interface SubnetTable {
   Occupied: number;
 }
 
-export interface SecurityGroupTable {
+interface SecurityGroupTable {
   GroupId: string;
   VpcId: string;
   GroupName: string;
@@ -39,7 +39,7 @@ export interface SecurityGroupTable {
   Rules: Json;
 }
 
-export interface NetworkInterfaceTable {
+interface NetworkInterfaceTable {
   NetworkInterfaceId: string;
   SubnetId: string;
   PrivateIpAddress: string;
@@ -135,7 +135,7 @@ export interface KeyStoreTable {
 }
 
 /** Passwords that were replaced; kept sealed so that none is lost, never used by a connect. */
-export interface FormerPasswordTable {
+interface FormerPasswordTable {
   CustomKeyStoreId: string;
   PasswordGeneration: number;
   PasswordSealed: Bytes;
@@ -161,7 +161,7 @@ export interface KeyTable {
 }
 
 /** Intent journal: written before the irreversible act on the token, gone after it is settled. */
-export interface KeyIntentTable {
+interface KeyIntentTable {
   BackingKeyId: string;
   /** create | destroy */
   Kind: string;
@@ -173,7 +173,7 @@ export interface KeyIntentTable {
 }
 
 /** Key material that outlived its KMS key (AWS: orphaned key material); reported, never removed. */
-export interface OrphanTable {
+interface OrphanTable {
   BackingKeyId: string;
   KeyArn: string;
   ClusterId: string;

@@ -53,6 +53,9 @@ export function openVault(directory: string): Vault {
   }
   const key = readFileSync(path);
   if (key.length !== KEY_BYTES)
-    throw new Refusal(`${path} is not a vault key of ${KEY_BYTES} bytes; restore it from a backup of the data directory.`, 78);
+    throw new Refusal(
+      `${path} is not a vault key of ${KEY_BYTES} bytes; restore it from a backup of the data directory.`,
+      78,
+    );
   return new Vault(key);
 }

@@ -2,15 +2,19 @@
 import { describe, expect, test } from "vitest";
 import { resumeClusters } from "../../src/cloudhsm/drivers.ts";
 import { baldrApiService } from "../../src/cloudhsm/service.ts";
-import { bench, type Bench } from "./harness.ts";
+import { bench, type Bench, type ClusterView, type HsmView } from "./harness.ts";
 
 const UNKNOWN = "cluster-aaaaaaaaaaa";
 
 async function subnetIds(b: Bench): Promise<string[]> {
   return (await b.cloudhsm.network.subnets()).map((subnet) => subnet.SubnetId);
 }
-async function create(b: Bench, more: object = {}): Promise<any> {
-  const { Cluster } = await b.call<any>("CreateCluster", { HsmType: "hsm2m.medium", SubnetIds: await subnetIds(b), ...more });
+async function create(b: Bench, more: object = {}): Promise<ClusterView> {
+  const { Cluster } = await b.call("CreateCluster", {
+    HsmType: "hsm2m.medium",
+    SubnetIds: await subnetIds(b),
+    ...more,
+  });
   return Cluster;
 }
 async function created(b: Bench): Promise<string> {
@@ -18,13 +22,10 @@ async function created(b: Bench): Promise<string> {
   await b.idle(ClusterId);
   return ClusterId;
 }
-async function show(b: Bench, id: string): Promise<any> {
-  const { Clusters } = await b.call<any>("DescribeClusters", { Filters: { clusterIds: [id] } });
-  return Clusters[0];
-}
-async function withHsm(b: Bench): Promise<{ id: string; hsm: any }> {
+const show = (b: Bench, id: string) => b.show(id);
+async function withHsm(b: Bench): Promise<{ id: string; hsm: HsmView }> {
   const id = await created(b);
-  const { Hsm } = await b.call<any>("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1a" });
+  const { Hsm } = await b.call("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1a" });
   await b.idle(Hsm.HsmId);
   return { id, hsm: Hsm };
 }
@@ -79,28 +80,63 @@ describe("CreateCluster", () => {
   });
 
   test.each([
-    ["hsm1.medium", { HsmType: "hsm1.medium" }, "CloudHsmInvalidRequestException", "Provided HsmType is not supported."],
-    ["a backup", { SourceBackupId: "backup-aaaaaaaaaaa" }, "CloudHsmServiceException", /does not implement CreateCluster/],
-    ["an unknown subnet", { SubnetIds: ["subnet-00000000"] }, "CloudHsmResourceNotFoundException", /does not exist/],
-    ["6 days", { BackupRetentionPolicy: { Type: "DAYS", Value: "6" } }, "CloudHsmInvalidRequestException", /7 to 379/],
-    ["380 days", { BackupRetentionPolicy: { Type: "DAYS", Value: "380" } }, "CloudHsmInvalidRequestException", /7 to 379/],
+    [
+      "hsm1.medium",
+      { HsmType: "hsm1.medium" },
+      "CloudHsmInvalidRequestException",
+      "Provided HsmType is not supported.",
+    ],
+    [
+      "a backup",
+      { SourceBackupId: "backup-aaaaaaaaaaa" },
+      "CloudHsmServiceException",
+      /does not implement CreateCluster/,
+    ],
+    [
+      "an unknown subnet",
+      { SubnetIds: ["subnet-00000000"] },
+      "CloudHsmResourceNotFoundException",
+      /does not exist/,
+    ],
+    [
+      "6 days",
+      { BackupRetentionPolicy: { Type: "DAYS", Value: "6" } },
+      "CloudHsmInvalidRequestException",
+      /7 to 379/,
+    ],
+    [
+      "380 days",
+      { BackupRetentionPolicy: { Type: "DAYS", Value: "380" } },
+      "CloudHsmInvalidRequestException",
+      /7 to 379/,
+    ],
     ["no days", { BackupRetentionPolicy: { Type: "DAYS" } }, "CloudHsmInvalidRequestException", /7 to 379/],
     ["a reserved tag", { TagList: [{ Key: "aws:x", Value: "" }] }, "CloudHsmTagException", /reserved/],
     ["no subnet", { SubnetIds: [] }, "ValidationException", /length greater than or equal to 1/],
   ])("refuses %s", async (_name, input, code, message) => {
     const b = await bench();
-    const answer = await b.refused("CreateCluster", { HsmType: "hsm2m.medium", SubnetIds: await subnetIds(b), ...input });
+    const answer = await b.refused("CreateCluster", {
+      HsmType: "hsm2m.medium",
+      SubnetIds: await subnetIds(b),
+      ...input,
+    });
     expect(answer.code).toBe(code);
     expect(answer.message).toMatch(message);
-    expect((await b.call<any>("DescribeClusters", {})).Clusters).toEqual([]);
+    expect((await b.call("DescribeClusters", {})).Clusters).toEqual([]);
   });
 
   test("refuses two subnets of one Availability Zone", async () => {
     const b = await bench();
     const { SubnetId } = await b.cloudhsm.network.createSubnet({ AvailabilityZone: "us-east-1a" });
     const SubnetIds = [...(await subnetIds(b)), SubnetId];
-    const { code, message } = await b.refused("CreateCluster", { HsmType: "hsm2m.medium", SubnetIds: [...new Set(SubnetIds)] });
-    expect([code, message]).toEqual(["CloudHsmInvalidRequestException", expect.stringMatching(/More than one subnet/)]);
+    const { code, message } = await b.refused("CreateCluster", {
+      HsmType: "hsm2m.medium",
+      SubnetIds: [...new Set(SubnetIds)],
+    });
+    expect([code, message]).toEqual([
+      "CloudHsmInvalidRequestException",
+      expect.stringMatching(/More than one subnet/),
+    ]);
   });
 });
 
@@ -110,25 +146,29 @@ describe("DescribeClusters", () => {
     const [one, two] = [await created(b), await created(b)];
     const { VpcId } = await show(b, one);
     const found = async (Filters: object) =>
-      (await b.call<any>("DescribeClusters", { Filters })).Clusters.map((c: any) => c.ClusterId);
+      (await b.call("DescribeClusters", { Filters })).Clusters.map((c) => c.ClusterId);
     expect(await found({})).toEqual([one, two]);
     expect(await found({ clusterIds: [two] })).toEqual([two]);
     expect(await found({ clusterIds: [UNKNOWN] })).toEqual([]);
     expect(await found({ states: ["ACTIVE", "UNINITIALIZED"], vpcIds: [VpcId] })).toEqual([one, two]);
     expect(await found({ states: ["ACTIVE"], clusterIds: [one] })).toEqual([]);
-    expect((await b.refused("DescribeClusters", { Filters: { name: ["x"] } })).code).toBe("CloudHsmInvalidRequestException");
+    expect((await b.refused("DescribeClusters", { Filters: { name: ["x"] } })).code).toBe(
+      "CloudHsmInvalidRequestException",
+    );
   });
 
   test("pages, and refuses a token that it did not issue", async () => {
     const b = await bench();
     const all = [await created(b), await created(b), await created(b)];
-    const first = await b.call<any>("DescribeClusters", { MaxResults: 2 });
-    expect(first.Clusters.map((c: any) => c.ClusterId)).toEqual(all.slice(0, 2));
-    const last = await b.call<any>("DescribeClusters", { MaxResults: 2, NextToken: first.NextToken });
-    expect(last.Clusters.map((c: any) => c.ClusterId)).toEqual(all.slice(2));
+    const first = await b.call("DescribeClusters", { MaxResults: 2 });
+    expect(first.Clusters.map((c) => c.ClusterId)).toEqual(all.slice(0, 2));
+    const last = await b.call("DescribeClusters", { MaxResults: 2, NextToken: first.NextToken });
+    expect(last.Clusters.map((c) => c.ClusterId)).toEqual(all.slice(2));
     expect(last).not.toHaveProperty("NextToken");
     for (const NextToken of ["x", Buffer.from("ListTags:1").toString("base64url"), `${first.NextToken}=`])
-      expect((await b.refused("DescribeClusters", { NextToken })).code).toBe("CloudHsmInvalidRequestException");
+      expect((await b.refused("DescribeClusters", { NextToken })).code).toBe(
+        "CloudHsmInvalidRequestException",
+      );
   });
 
   test("a manual progression goes on when the cluster has been described so often", async () => {
@@ -157,10 +197,17 @@ describe("ModifyCluster and DeleteCluster", () => {
   test("the retention changes, the HSM type cannot", async () => {
     const b = await bench();
     const ClusterId = await created(b);
-    const changed = await b.call<any>("ModifyCluster", { ClusterId, BackupRetentionPolicy: { Type: "DAYS", Value: "007" } });
+    const changed = await b.call("ModifyCluster", {
+      ClusterId,
+      BackupRetentionPolicy: { Type: "DAYS", Value: "007" },
+    });
     expect(changed.Cluster.BackupRetentionPolicy.Value).toBe("7");
-    expect((await b.call<any>("ModifyCluster", { ClusterId, HsmType: "hsm2m.medium" })).Cluster.State).toBe("UNINITIALIZED");
-    expect((await b.refused("ModifyCluster", { ClusterId, HsmType: "hsm1.medium" })).message).toBe("Provided HsmType is not supported.");
+    expect((await b.call("ModifyCluster", { ClusterId, HsmType: "hsm2m.medium" })).Cluster.State).toBe(
+      "UNINITIALIZED",
+    );
+    expect((await b.refused("ModifyCluster", { ClusterId, HsmType: "hsm1.medium" })).message).toBe(
+      "Provided HsmType is not supported.",
+    );
     expect((await b.refused("ModifyCluster", { ClusterId })).code).toBe("CloudHsmInvalidRequestException");
   });
 
@@ -170,13 +217,18 @@ describe("ModifyCluster and DeleteCluster", () => {
     expect((await b.refused("DeleteCluster", { ClusterId: id })).message).toMatch(/still contains HSMs/);
     await b.call("DeleteHsm", { ClusterId: id, HsmId: hsm.HsmId });
     await b.idle(hsm.HsmId);
-    const { Cluster } = await b.call<any>("DeleteCluster", { ClusterId: id });
-    expect(Cluster).toMatchObject({ State: "DELETE_IN_PROGRESS", StateMessage: "The cluster is being deleted." });
+    const { Cluster } = await b.call("DeleteCluster", { ClusterId: id });
+    expect(Cluster).toMatchObject({
+      State: "DELETE_IN_PROGRESS",
+      StateMessage: "The cluster is being deleted.",
+    });
     await b.idle(id);
     expect(await show(b, id)).toBeUndefined();
     expect(await b.cloudhsm.network.securityGroups()).toEqual([]);
     expect(b.tokens.of(id).calls).toContain("remove");
-    expect((await b.refused("DeleteCluster", { ClusterId: id })).code).toBe("CloudHsmResourceNotFoundException");
+    expect((await b.refused("DeleteCluster", { ClusterId: id })).code).toBe(
+      "CloudHsmResourceNotFoundException",
+    );
   });
 
   test.each([
@@ -198,14 +250,21 @@ describe("CreateHsm and DeleteHsm", () => {
   test("an HSM takes an address and an interface of the cluster's group, and gives them back", async () => {
     const b = await bench();
     const { id, hsm } = await withHsm(b);
-    expect(hsm).toMatchObject({ State: "CREATE_IN_PROGRESS", EniIp: "172.31.0.4", AvailabilityZone: "us-east-1a", ClusterId: id });
+    expect(hsm).toMatchObject({
+      State: "CREATE_IN_PROGRESS",
+      EniIp: "172.31.0.4",
+      AvailabilityZone: "us-east-1a",
+      ClusterId: id,
+    });
     const cluster = await show(b, id);
     expect(cluster.Hsms).toMatchObject([{ HsmId: hsm.HsmId, State: "ACTIVE", StateMessage: "HSM created." }]);
     expect(await b.cloudhsm.network.networkInterfaces({ group: cluster.SecurityGroup })).toMatchObject([
       { NetworkInterfaceId: hsm.EniId, PrivateIpAddress: hsm.EniIp },
     ]);
     await b.call("DeleteHsm", { ClusterId: id, EniId: hsm.EniId });
-    expect((await b.refused("DeleteHsm", { ClusterId: id, EniId: hsm.EniId })).code).toMatch(/^CloudHsm(InvalidRequest|ResourceNotFound)/);
+    expect((await b.refused("DeleteHsm", { ClusterId: id, EniId: hsm.EniId })).code).toMatch(
+      /^CloudHsm(InvalidRequest|ResourceNotFound)/,
+    );
     await b.idle(hsm.HsmId);
     expect((await show(b, id)).Hsms).toEqual([]);
     expect((await show(b, id)).Certificates).toEqual({});
@@ -232,10 +291,13 @@ describe("CreateHsm and DeleteHsm", () => {
   test("after activation: several in one zone, up to 28, by address; a full subnet is refused", async () => {
     const b = await bench();
     const id = await b.ready();
-    const ask = (input: object) => b.call<any>("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1b", ...input });
+    const ask = (input: object) =>
+      b.call("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1b", ...input });
     expect((await ask({ IpAddress: "172.31.16.99" })).Hsm.EniIp).toBe("172.31.16.99");
     for (let count = 2; count < 28; count += 1) await ask({});
-    expect((await b.refused("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1b" })).message).toMatch(/28 HSMs/);
+    expect((await b.refused("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1b" })).message).toMatch(
+      /28 HSMs/,
+    );
     expect((await show(b, id)).State).toBe("ACTIVE");
   });
 
@@ -246,27 +308,38 @@ describe("CreateHsm and DeleteHsm", () => {
   ])("CreateHsm refuses %s", async (_name, input, sentence) => {
     const b = await bench();
     const id = await created(b);
-    await b.cloudhsm.network.fillSubnet((await show(b, id)).SubnetMapping["us-east-1c"], 0);
+    await b.cloudhsm.network.fillSubnet((await show(b, id)).SubnetMapping["us-east-1c"]!, 0);
     const answer = await b.refused("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1a", ...input });
-    expect(answer).toEqual({ code: "CloudHsmInvalidRequestException", message: expect.stringMatching(sentence) });
+    expect(answer).toEqual({
+      code: "CloudHsmInvalidRequestException",
+      message: expect.stringMatching(sentence),
+    });
   });
 
-  test.each([[{}], [{ HsmId: "hsm-aaaaaaaaaaa", EniIp: "10.0.0.1" }]])("DeleteHsm names exactly one: %j", async (input) => {
-    const b = await bench();
-    const { id } = await withHsm(b);
-    expect((await b.refused("DeleteHsm", { ClusterId: id, ...input })).message).toMatch(/exactly one/);
-    expect((await b.refused("DeleteHsm", { ClusterId: id, EniIp: "10.9.9.9" })).code).toBe("CloudHsmResourceNotFoundException");
-  });
+  test.each([[{}], [{ HsmId: "hsm-aaaaaaaaaaa", EniIp: "10.0.0.1" }]])(
+    "DeleteHsm names exactly one: %j",
+    async (input) => {
+      const b = await bench();
+      const { id } = await withHsm(b);
+      expect((await b.refused("DeleteHsm", { ClusterId: id, ...input })).message).toMatch(/exactly one/);
+      expect((await b.refused("DeleteHsm", { ClusterId: id, EniIp: "10.9.9.9" })).code).toBe(
+        "CloudHsmResourceNotFoundException",
+      );
+    },
+  );
 
   test("the last HSM of an ACTIVE cluster may go; the cluster stays ACTIVE and takes a new one", async () => {
     const b = await bench();
     const id = await b.ready();
-    const [hsm] = (await show(b, id)).Hsms;
+    const hsm = (await show(b, id)).Hsms[0]!;
     await b.call("DeleteHsm", { ClusterId: id, EniIp: hsm.EniIp });
     await b.idle(hsm.HsmId);
     expect(await show(b, id)).toMatchObject({ State: "ACTIVE", Hsms: [] });
-    expect(await b.hsm(id, "user list")).toMatchObject({ error_code: 1, data: expect.stringMatching(/no active HSM/) });
-    const { Hsm } = await b.call<any>("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1c" });
+    expect(await b.hsm(id, "user list")).toMatchObject({
+      error_code: 1,
+      data: expect.stringMatching(/no active HSM/),
+    });
+    const { Hsm } = await b.call("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1c" });
     await b.idle(Hsm.HsmId);
     expect((await show(b, id)).Hsms).toMatchObject([{ State: "ACTIVE", AvailabilityZone: "us-east-1c" }]);
   });
@@ -279,14 +352,18 @@ describe("tags", () => {
     const tags = (...keys: string[]) => keys.map((Key) => ({ Key, Value: Key }));
     await b.call("TagResource", { ResourceId, TagList: tags("a", "b", "c") });
     await b.call("TagResource", { ResourceId, TagList: [{ Key: "b", Value: "2" }] });
-    const first = await b.call<any>("ListTags", { ResourceId, MaxResults: 2 });
-    const rest = await b.call<any>("ListTags", { ResourceId, NextToken: first.NextToken });
+    const first = await b.call("ListTags", { ResourceId, MaxResults: 2 });
+    const rest = await b.call("ListTags", { ResourceId, NextToken: first.NextToken });
     expect([...first.TagList, ...rest.TagList]).toEqual([...tags("a", "c"), { Key: "b", Value: "2" }]);
     expect(await b.call("UntagResource", { ResourceId, TagKeyList: ["a", "none"] })).toEqual({});
     expect((await show(b, ResourceId)).TagList).toHaveLength(2);
     const many = tags(...Array.from({ length: 49 }, (_, i) => `k${i}`));
-    expect((await b.refused("TagResource", { ResourceId, TagList: many })).code).toBe("CloudHsmResourceLimitExceededException");
-    expect((await b.refused("TagResource", { ResourceId, TagList: tags("x", "x") })).code).toBe("CloudHsmTagException");
+    expect((await b.refused("TagResource", { ResourceId, TagList: many })).code).toBe(
+      "CloudHsmResourceLimitExceededException",
+    );
+    expect((await b.refused("TagResource", { ResourceId, TagList: tags("x", "x") })).code).toBe(
+      "CloudHsmTagException",
+    );
   });
 
   test.each(["cluster-aaaaaaaaaaa", "backup-aaaaaaaaaaa"])("%s is unknown", async (ResourceId) => {
@@ -296,7 +373,9 @@ describe("tags", () => {
       ["TagResource", { TagList: [{ Key: "k", Value: "v" }] }],
       ["UntagResource", { TagKeyList: ["k"] }],
     ] as const)
-      expect((await b.refused(name, { ResourceId, ...input })).code).toBe("CloudHsmResourceNotFoundException");
+      expect((await b.refused(name, { ResourceId, ...input })).code).toBe(
+        "CloudHsmResourceNotFoundException",
+      );
   });
 });
 

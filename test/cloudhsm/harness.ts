@@ -27,6 +27,44 @@ export const KMSUSER_PASSWORD = "kmsPswd7";
 export const ADMIN = { role: "admin", username: "admin", password: ADMIN_PASSWORD };
 export const KMSUSER = { role: "crypto-user", username: "kmsuser", password: KMSUSER_PASSWORD };
 
+/** What the tests read of the API's answers. */
+export interface HsmView {
+  readonly HsmId: string;
+  readonly AvailabilityZone: string;
+  readonly EniId: string;
+  readonly EniIp: string;
+  readonly State: string;
+}
+export interface ClusterView {
+  readonly ClusterId: string;
+  readonly State: string;
+  readonly VpcId: string;
+  readonly SecurityGroup: string;
+  readonly SubnetMapping: Readonly<Record<string, string>>;
+  readonly Hsms: readonly HsmView[];
+  readonly Certificates: Readonly<Record<string, string>>;
+  readonly BackupRetentionPolicy: { readonly Value: string };
+  readonly TagList: readonly object[];
+}
+export interface ApiAnswer {
+  readonly Cluster: ClusterView;
+  readonly Clusters: readonly ClusterView[];
+  readonly Hsm: HsmView;
+  readonly TagList: readonly object[];
+  readonly NextToken: string;
+}
+/** What the tests read of the verbs' `data`. */
+export interface VerbData {
+  readonly users: readonly { readonly username: string; readonly locked: string }[];
+  readonly sessions: readonly { readonly "session-id": string }[];
+  readonly matched_keys: readonly {
+    readonly "key-reference": string;
+    readonly "key-info": Readonly<Record<string, unknown>>;
+    readonly attributes: Readonly<Record<string, unknown>>;
+  }[];
+  readonly total_key_count: number;
+}
+
 export interface Bench {
   readonly cloudhsm: CloudHsm;
   readonly clock: Clock;
@@ -35,7 +73,9 @@ export interface Bench {
   /** What KMS has on the clusters. */
   readonly register: RegisteredKey[];
   readonly directory: string;
-  call<T = Record<string, unknown>>(operation: string, input: object): Promise<T>;
+  call(operation: string, input: object): Promise<ApiAnswer>;
+  /** The cluster as DescribeClusters shows it; undefined when it is gone. */
+  show(clusterId: string): Promise<ClusterView>;
   /** A call that must fail; the exception's code and message. */
   refused(operation: string, input: object): Promise<{ code: string; message: string }>;
   idle(id: string): Promise<void>;
@@ -44,7 +84,7 @@ export interface Bench {
     command: string,
     args?: Record<string, string>,
     identity?: { credentials?: typeof ADMIN; session?: string },
-  ): Promise<{ error_code: number; data: any; session?: string }>;
+  ): Promise<{ error_code: number; data: VerbData; session?: string }>;
   /** An ACTIVE cluster with one HSM and a kmsuser. */
   ready(): Promise<string>;
 }
@@ -89,12 +129,12 @@ export async function bench(
     await store.close();
     if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
   });
-  const call = async <T>(name: string, input: object): Promise<T> => {
+  const call = async (name: string, input: object): Promise<ApiAnswer> => {
     const operation = baldrApiService[name];
     if (operation === undefined) throw new Error(`no operation ${name}`);
     const caller = { account: "000000000000", arn: "arn:aws:iam::000000000000:root", accessKeyId: "test" };
     const context = { cloudhsm, caller, requestId: randomUUID() };
-    return (await operation.run(validate(operation.input, input), context)) as T;
+    return (await operation.run(validate(operation.input, input), context)) as ApiAnswer;
   };
   return {
     cloudhsm,
@@ -104,6 +144,9 @@ export async function bench(
     register,
     directory,
     call,
+    show: async (clusterId) =>
+      // A missing cluster is what the tests then expect.
+      (await call("DescribeClusters", { Filters: { clusterIds: [clusterId] } })).Clusters[0] as ClusterView,
     refused: (name, input) =>
       call(name, input).then(
         (answer) => Promise.reject(new Error(`${name} answered ${JSON.stringify(answer)}`)),
@@ -113,8 +156,10 @@ export async function bench(
         },
       ),
     idle: (id) => reconciler.idle(id),
-    hsm: (clusterId, command, args = {}, identity = {}) =>
-      runOperatorCommand(cloudhsm, { clusterId, command, args, ...identity }),
+    hsm: async (clusterId, command, args = {}, identity = {}) => {
+      const reply = await runOperatorCommand(cloudhsm, { clusterId, command, args, ...identity });
+      return { ...reply, data: reply.data as VerbData };
+    },
     ready: async () =>
       (
         await createReadyCluster(cloudhsm, {

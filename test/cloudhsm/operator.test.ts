@@ -36,12 +36,28 @@ describe("before there is anything to operate", () => {
 
 test("an ACTIVE cluster: hsm-info and user list need no login", async () => {
   const { b, id } = await readied();
-  expect(await b.hsm(id, "cluster hsm-info")).toMatchObject(done({ hsms: [{ "serial-number": expect.stringMatching(/^hsm-/) }] }));
-  const user = (username: string, role: string) => ({ username, role, locked: "false", mfa: [], "cluster-coverage": "full" });
-  expect(await b.hsm(id, "user list")).toEqual(
-    done({ users: [user("admin", "admin"), user("kmsuser", "crypto-user"), user("app_user", "internal(APPLIANCE_USER)")] }),
+  expect(await b.hsm(id, "cluster hsm-info")).toMatchObject(
+    done({ hsms: [{ "serial-number": expect.stringMatching(/^hsm-/) }] }),
   );
-  expect(await b.hsm(id, "cluster activate", { password: ADMIN_PASSWORD })).toEqual(refusal(/active already/));
+  const user = (username: string, role: string) => ({
+    username,
+    role,
+    locked: "false",
+    mfa: [],
+    "cluster-coverage": "full",
+  });
+  expect(await b.hsm(id, "user list")).toEqual(
+    done({
+      users: [
+        user("admin", "admin"),
+        user("kmsuser", "crypto-user"),
+        user("app_user", "internal(APPLIANCE_USER)"),
+      ],
+    }),
+  );
+  expect(await b.hsm(id, "cluster activate", { password: ADMIN_PASSWORD })).toEqual(
+    refusal(/active already/),
+  );
 });
 
 describe("users", () => {
@@ -58,12 +74,16 @@ describe("users", () => {
     ["no password", { username: "u" }, /--password is required/],
   ])("user create refuses %s", async (_name, args, sentence) => {
     const { b, id } = await readied();
-    expect(await b.hsm(id, "user create", { role: "crypto-user", ...args }, asAdmin)).toEqual(refusal(sentence));
+    expect(await b.hsm(id, "user create", { role: "crypto-user", ...args }, asAdmin)).toEqual(
+      refusal(sentence),
+    );
   });
 
   test("kmsuser's password is alphanumeric", async () => {
     const { b, id } = await readied();
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "pass_word" }, asAdmin)).toEqual(refusal(/letters and digits/));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "pass_word" }, asAdmin)).toEqual(
+      refusal(/letters and digits/),
+    );
   });
 
   test.each([
@@ -79,14 +99,24 @@ describe("users", () => {
     const { b, id } = await readied();
     const ops = { username: "Ops_1", role: "admin", password: "passw0rd!" };
     expect(await b.hsm(id, "user create", ops, asAdmin)).toEqual(done({ username: "ops_1", role: "admin" }));
-    const row = await b.cloudhsm.store.db.selectFrom("hsm_users").selectAll().where("Username", "=", "ops_1").executeTakeFirst();
+    const row = await b.cloudhsm.store.db
+      .selectFrom("hsm_users")
+      .selectAll()
+      .where("Username", "=", "ops_1")
+      .executeTakeFirst();
     expect(row?.PasswordHash).toMatch(/^scrypt:/);
     expect(row?.PasswordHash).not.toContain(ops.password);
-    expect(await b.hsm(id, "user change-password", { ...ops, password: "other!!!" }, { credentials: ops })).toMatchObject({ error_code: 0 });
-    expect(await b.hsm(id, "key list", {}, { credentials: ops })).toEqual(refusal(/password of ops_1 is not correct/));
+    expect(
+      await b.hsm(id, "user change-password", { ...ops, password: "other!!!" }, { credentials: ops }),
+    ).toMatchObject({ error_code: 0 });
+    expect(await b.hsm(id, "key list", {}, { credentials: ops })).toEqual(
+      refusal(/password of ops_1 is not correct/),
+    );
     // A record-only admin works with the sealed SO PIN.
     const changed = { credentials: { ...ops, password: "other!!!" } };
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, changed)).toEqual(done(kmsuser));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, changed)).toEqual(
+      done(kmsuser),
+    );
     expect(b.tokens.of(id).pins.get("user")).toBe("newpass1");
     expect(await b.hsm(id, "user delete", ops, changed)).toEqual(refusal(/cannot delete themselves/));
     expect(await b.hsm(id, "user delete", ops, asAdmin)).toEqual(done({ username: "ops_1", role: "admin" }));
@@ -98,26 +128,39 @@ describe("users", () => {
     const cu = { username: "cu", role: "crypto-user", password: "passw0rd" };
     await b.hsm(id, "user create", cu, asAdmin);
     const as = { credentials: cu };
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, as)).toEqual(refusal(/Only an admin/));
-    expect(await b.hsm(id, "key list", {}, as)).toEqual(done({ matched_keys: [], total_key_count: 0, returned_key_count: 0 }));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, as)).toEqual(
+      refusal(/Only an admin/),
+    );
+    expect(await b.hsm(id, "key list", {}, as)).toEqual(
+      done({ matched_keys: [], total_key_count: 0, returned_key_count: 0 }),
+    );
   });
 
   test("the admin changes its own password by C_SetPIN; the old one is refused", async () => {
     const { b, id } = await readied();
     const args = { username: "admin", role: "admin", password: "N3wAdmin" };
-    expect(await b.hsm(id, "user change-password", args, asAdmin)).toEqual(done({ username: "admin", role: "admin" }));
+    expect(await b.hsm(id, "user change-password", args, asAdmin)).toEqual(
+      done({ username: "admin", role: "admin" }),
+    );
     expect(b.tokens.of(id).pins.get("so")).toBe("N3wAdmin");
     expect(await b.hsm(id, "login", ADMIN)).toEqual(refusal(/not correct/));
     await login(b, id, { ...ADMIN, password: "N3wAdmin" });
-    expect(await b.hsm(id, "user delete", { username: "admin", role: "admin" }, { credentials: { ...ADMIN, password: "N3wAdmin" } })).toEqual(
-      refusal(/logged in|security officer/),
-    );
+    expect(
+      await b.hsm(
+        id,
+        "user delete",
+        { username: "admin", role: "admin" },
+        { credentials: { ...ADMIN, password: "N3wAdmin" } },
+      ),
+    ).toEqual(refusal(/logged in|security officer/));
   });
 
   test("kmsuser: own change by C_SetPIN, deletion as a record with a random PIN, creation anew", async () => {
     const { b, id } = await readied();
     const token = b.tokens.of(id);
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "0wnchange" }, asKmsuser)).toEqual(done(kmsuser));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "0wnchange" }, asKmsuser)).toEqual(
+      done(kmsuser),
+    );
     expect(token.pins.get("user")).toBe("0wnchange");
     b.register.push({ id: "a".repeat(64), label: "arn" });
     expect(await b.hsm(id, "user delete", kmsuser, asAdmin)).toEqual(refusal(/owns 1 key/));
@@ -126,9 +169,17 @@ describe("users", () => {
     expect(token.pins.get("user")).toMatch(/^[A-Za-z0-9]{32}$/);
     expect(await kmsuserStanding(b.cloudhsm, id)).toMatchObject({ record: "deleted" });
     expect((await b.hsm(id, "user list")).data.users).toHaveLength(2);
-    expect(await b.hsm(id, "login", { ...KMSUSER, password: "0wnchange" })).toEqual(refusal(/no user kmsuser/));
-    expect(await b.hsm(id, "user create", { ...kmsuser, password: "again123" }, asAdmin)).toEqual(done(kmsuser));
-    expect(await kmsuserStanding(b.cloudhsm, id)).toEqual({ record: "present", locked: false, operatorLoggedIn: false });
+    expect(await b.hsm(id, "login", { ...KMSUSER, password: "0wnchange" })).toEqual(
+      refusal(/no user kmsuser/),
+    );
+    expect(await b.hsm(id, "user create", { ...kmsuser, password: "again123" }, asAdmin)).toEqual(
+      done(kmsuser),
+    );
+    expect(await kmsuserStanding(b.cloudhsm, id)).toEqual({
+      record: "present",
+      locked: false,
+      operatorLoggedIn: false,
+    });
     await login(b, id, { ...KMSUSER, password: "again123" });
   });
 
@@ -162,7 +213,9 @@ describe("lock-out", () => {
     expect(await b.hsm(id, "login", KMSUSER)).toEqual(refusal(/is locked out; an admin/));
     expect(b.tokens.of(id).calls).toHaveLength(asked);
     expect(await kmsuserStanding(b.cloudhsm, id)).toMatchObject({ locked: true });
-    expect((await b.hsm(id, "user list")).data.users).toContainEqual(expect.objectContaining({ username: "kmsuser", locked: "true" }));
+    expect((await b.hsm(id, "user list")).data.users).toContainEqual(
+      expect.objectContaining({ username: "kmsuser", locked: "true" }),
+    );
     await b.hsm(id, "user change-password", { ...kmsuser, password: KMSUSER_PASSWORD }, asAdmin);
     await login(b, id, KMSUSER);
   });
@@ -177,22 +230,42 @@ describe("lock-out", () => {
     expect(await b.hsm(id, "login", { ...KMSUSER, password: "wrong123" })).toEqual(refusal(/locked out now/));
   });
 
+  test("a kmsuser without a record locks out as well", async () => {
+    const { b, id } = await readied();
+    await b.cloudhsm.store.db.deleteFrom("hsm_users").where("Username", "=", "kmsuser").execute();
+    for (let attempt = 0; attempt < 5; attempt += 1) await countFailedLogin(b.cloudhsm, id, "kmsuser");
+    expect(await kmsuserStanding(b.cloudhsm, id)).toMatchObject({ record: "present", locked: true });
+  });
+
   test("the admin too; the management API's way out sets a new password and unlocks", async () => {
     const { b, id } = await readied();
-    for (let attempt = 0; attempt < 5; attempt += 1) await b.hsm(id, "login", { ...ADMIN, password: "wrong123" });
+    for (let attempt = 0; attempt < 5; attempt += 1)
+      await b.hsm(id, "login", { ...ADMIN, password: "wrong123" });
     expect(await b.hsm(id, "login", ADMIN)).toEqual(refusal(/locked out/));
-    expect(await b.hsm(id, "cluster reset-admin-password", { password: "bad:pass" })).toEqual(refusal(/colon/));
-    expect(await b.hsm(id, "cluster reset-admin-password", { password: "Fr3shPwd" })).toMatchObject({ error_code: 0 });
+    expect(await b.hsm(id, "cluster reset-admin-password", { password: "bad:pass" })).toEqual(
+      refusal(/colon/),
+    );
+    expect(await b.hsm(id, "cluster reset-admin-password", { password: "Fr3shPwd" })).toMatchObject({
+      error_code: 0,
+    });
     expect(b.tokens.of(id).pins.get("so")).toBe("Fr3shPwd");
     await login(b, id, { ...ADMIN, password: "Fr3shPwd" });
   });
 
   test("a token that cannot be asked is no failed login", async () => {
     const { b, id } = await readied();
-    b.tokens.of(id).fault = { verb: "verify", when: "before", error: new Pkcs11Error("token", CKR.GENERAL_ERROR, "C_Login") };
+    b.tokens.of(id).fault = {
+      verb: "verify",
+      when: "before",
+      error: new Pkcs11Error("token", CKR.GENERAL_ERROR, "C_Login"),
+    };
     expect(await b.hsm(id, "login", KMSUSER)).toEqual(refusal(/C_Login: CKR_GENERAL_ERROR/));
-    expect((await b.hsm(id, "user list")).data.users.every((user: any) => user.locked === "false")).toBe(true);
-    const row = await b.cloudhsm.store.db.selectFrom("hsm_users").selectAll().where("Username", "=", "kmsuser").executeTakeFirst();
+    expect((await b.hsm(id, "user list")).data.users.every((user) => user.locked === "false")).toBe(true);
+    const row = await b.cloudhsm.store.db
+      .selectFrom("hsm_users")
+      .selectAll()
+      .where("Username", "=", "kmsuser")
+      .executeTakeFirst();
     expect(row?.FailedLogins).toBe(0);
   });
 });
@@ -206,7 +279,9 @@ describe("sessions", () => {
     const rows = await b.cloudhsm.store.db.selectFrom("operator_sessions").selectAll().execute();
     expect(JSON.stringify(rows)).not.toContain(session);
     expect(await b.hsm(id, "session list")).toEqual(
-      done({ sessions: [{ "session-id": rows[0]!.SessionId, username: "admin", role: "admin", "idle-seconds": 0 }] }),
+      done({
+        sessions: [{ "session-id": rows[0]!.SessionId, username: "admin", role: "admin", "idle-seconds": 0 }],
+      }),
     );
     expect(await b.hsm(id, "logout", {}, { session })).toEqual(done("Logout successful"));
     expect(await b.hsm(id, "logout", {}, { session })).toEqual(done("Logout successful"));
@@ -237,31 +312,47 @@ describe("sessions", () => {
   test("a logged-in user is neither changed nor deleted; an admin closes the session", async () => {
     const { b, id } = await readied();
     const { session } = await login(b, id, KMSUSER);
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, asAdmin)).toEqual(refusal(/is logged in/));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, asAdmin)).toEqual(
+      refusal(/is logged in/),
+    );
     expect(await b.hsm(id, "user delete", kmsuser, asAdmin)).toEqual(refusal(/is logged in/));
-    const [one] = (await b.hsm(id, "session list")).data.sessions;
-    expect(await b.hsm(id, "session close", { "session-id": one["session-id"] })).toEqual(refusal(/Nobody is logged in/));
+    const one = (await b.hsm(id, "session list")).data.sessions[0]!;
+    expect(await b.hsm(id, "session close", { "session-id": one["session-id"] })).toEqual(
+      refusal(/Nobody is logged in/),
+    );
     expect(await b.hsm(id, "session close", { "session-id": "x" }, asAdmin)).toEqual(refusal(/no session x/));
-    expect(await b.hsm(id, "session close", { "session-id": one["session-id"] }, asAdmin)).toMatchObject({ error_code: 0 });
+    expect(await b.hsm(id, "session close", { "session-id": one["session-id"] }, asAdmin)).toMatchObject({
+      error_code: 0,
+    });
     expect(await b.hsm(id, "key list", {}, { session })).toEqual(refusal(/session has ended/));
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, asAdmin)).toEqual(done(kmsuser));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, asAdmin)).toEqual(
+      done(kmsuser),
+    );
   });
 
   test("its own session may change the password and goes on with the new one", async () => {
     const { b, id } = await readied();
     const { session } = await login(b, id, KMSUSER);
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { session })).toEqual(done(kmsuser));
+    expect(
+      await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { session }),
+    ).toEqual(done(kmsuser));
     expect((await b.hsm(id, "key list", {}, { session })).error_code).toBe(0);
-    const [one] = (await b.hsm(id, "session list")).data.sessions;
-    expect(await b.hsm(id, "session close", { "session-id": one["session-id"] }, { session })).toMatchObject({ error_code: 0 });
+    const one = (await b.hsm(id, "session list")).data.sessions[0]!;
+    expect(await b.hsm(id, "session close", { "session-id": one["session-id"] }, { session })).toMatchObject({
+      error_code: 0,
+    });
   });
 
   test("while KMS is connected nobody else is kmsuser", async () => {
     const { b, id } = await readied();
     b.kmsLogins.set(id, "cks-1234567890abcdef0");
-    expect(await b.hsm(id, "login", KMSUSER)).toEqual(refusal(/logged in by AWS KMS for the custom key store cks-1234567890abcdef0/));
+    expect(await b.hsm(id, "login", KMSUSER)).toEqual(
+      refusal(/logged in by AWS KMS for the custom key store cks-1234567890abcdef0/),
+    );
     expect(await b.hsm(id, "key list", {}, asKmsuser)).toEqual(refusal(/AWS KMS/));
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, asAdmin)).toEqual(refusal(/AWS KMS/));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, asAdmin)).toEqual(
+      refusal(/AWS KMS/),
+    );
     expect(await b.hsm(id, "user delete", kmsuser, asAdmin)).toEqual(refusal(/AWS KMS/));
     b.kmsLogins.delete(id);
     await login(b, id, KMSUSER);
@@ -272,7 +363,13 @@ describe("keys", () => {
   const key = (index: number) => ({
     id: index.toString(16).padStart(64, "0"),
     label: `arn:aws:kms:us-east-1:000000000000:key/${index}`,
-    attributes: { "key-type": "aes", class: "secret-key", sensitive: true, "key-length-bytes": 32, encrypt: true },
+    attributes: {
+      "key-type": "aes",
+      class: "secret-key",
+      sensitive: true,
+      "key-length-bytes": 32,
+      encrypt: true,
+    },
   });
 
   test("kmsuser pages through real objects; references are stable while keys come and go", async () => {
@@ -284,10 +381,18 @@ describe("keys", () => {
     const rest = await b.hsm(id, "key list", { "starting-token": "10", "max-items": "5" }, asKmsuser);
     expect(rest.data).toMatchObject({ returned_key_count: 2 });
     expect(rest.data).not.toHaveProperty("next_token");
-    const last = rest.data.matched_keys[1];
-    expect(last).toEqual({ "key-reference": expect.stringMatching(/^0x[0-9a-f]{16}$/), attributes: { label: key(11).label } });
+    const last = rest.data.matched_keys[1]!;
+    expect(last).toEqual({
+      "key-reference": expect.stringMatching(/^0x[0-9a-f]{16}$/),
+      attributes: { label: key(11).label },
+    });
     token.keys = token.keys.slice(6);
-    const again = await b.hsm(id, "key list", { filter: `key-reference=${last["key-reference"]}` }, asKmsuser);
+    const again = await b.hsm(
+      id,
+      "key list",
+      { filter: `key-reference=${last["key-reference"]}` },
+      asKmsuser,
+    );
     expect(again.data.matched_keys).toEqual([last]);
   });
 
@@ -308,9 +413,17 @@ describe("keys", () => {
   test("verbose prints all attributes in cloudhsm-cli's order", async () => {
     const { b, id } = await readied();
     b.tokens.of(id).keys = [key(1)];
-    const [listed] = (await b.hsm(id, "key list", { verbose: "true" }, asKmsuser)).data.matched_keys;
-    expect(Object.keys(listed.attributes)).toEqual(["key-type", "label", "id", "class", "encrypt", "sensitive", "key-length-bytes"]);
-    expect(listed.attributes.id).toBe(`0x${Buffer.from(key(1).id).toString("hex")}`);
+    const listed = (await b.hsm(id, "key list", { verbose: "true" }, asKmsuser)).data.matched_keys[0]!;
+    expect(Object.keys(listed.attributes)).toEqual([
+      "key-type",
+      "label",
+      "id",
+      "class",
+      "encrypt",
+      "sensitive",
+      "key-length-bytes",
+    ]);
+    expect(listed.attributes["id"]).toBe(`0x${Buffer.from(key(1).id).toString("hex")}`);
     expect(listed["key-info"]["key-owners"]).toEqual([{ username: "kmsuser", "key-coverage": "full" }]);
   });
 
@@ -318,8 +431,10 @@ describe("keys", () => {
     const { b, id } = await readied();
     b.register.push({ id: key(1).id, label: key(1).label });
     const reply = await b.hsm(id, "key list", { verbose: "true" }, asAdmin);
-    expect(reply.data.matched_keys[0].attributes).toEqual({ label: key(1).label });
-    expect(await b.hsm(id, "key delete", { filter: `attr.label=${key(1).label}` }, asAdmin)).toEqual(refusal(/Only the crypto user/));
+    expect(reply.data.matched_keys[0]?.attributes).toEqual({ label: key(1).label });
+    expect(await b.hsm(id, "key delete", { filter: `attr.label=${key(1).label}` }, asAdmin)).toEqual(
+      refusal(/Only the crypto user/),
+    );
   });
 
   test("key delete wants exactly one match", async () => {
@@ -347,9 +462,16 @@ describe("the SO PIN survives a crash at any line", () => {
     token.fault = { verb: "changePin", when, error: new Pkcs11Error("deadline", 0, "C_SetPIN") };
     expect(await b.hsm(id, "user change-password", change, asAdmin)).toEqual(refusal(/C_SetPIN: deadline/));
     expect((await findCluster(b.cloudhsm.store.db, id))?.PendingPinSealed).not.toBeNull();
-    await b.hsm(id, "user create", { username: "ops", role: "admin", password: "passw0rd" }, { credentials: { ...ADMIN, password: truth } });
+    await b.hsm(
+      id,
+      "user create",
+      { username: "ops", role: "admin", password: "passw0rd" },
+      { credentials: { ...ADMIN, password: truth } },
+    );
     const byRecord = { credentials: { username: "ops", role: "admin", password: "passw0rd" } };
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, byRecord)).toEqual(done(kmsuser));
+    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, byRecord)).toEqual(
+      done(kmsuser),
+    );
     const row = await findCluster(b.cloudhsm.store.db, id);
     expect(row).toMatchObject({ PendingPinSealed: null, PendingPinRole: null });
     expect(b.cloudhsm.vault.open(row!.SoPinSealed!, id, "so")).toBe(truth);
@@ -359,9 +481,15 @@ describe("the SO PIN survives a crash at any line", () => {
     const { b, id } = await readied();
     const ops = { username: "ops", role: "admin", password: "passw0rd" };
     await b.hsm(id, "user create", ops, asAdmin);
-    b.tokens.of(id).fault = { verb: "changePin", when: "after", error: new Pkcs11Error("worker", 0, "C_SetPIN") };
+    b.tokens.of(id).fault = {
+      verb: "changePin",
+      when: "after",
+      error: new Pkcs11Error("worker", 0, "C_SetPIN"),
+    };
     await b.hsm(id, "user change-password", change, { credentials: ops });
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { credentials: ops })).toEqual(done(kmsuser));
+    expect(
+      await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { credentials: ops }),
+    ).toEqual(done(kmsuser));
     expect((await findCluster(b.cloudhsm.store.db, id))?.PendingPinSealed).toBeNull();
   });
 
@@ -369,40 +497,63 @@ describe("the SO PIN survives a crash at any line", () => {
     const { b, id } = await readied();
     const ops = { username: "ops", role: "admin", password: "passw0rd" };
     await b.hsm(id, "user create", ops, asAdmin);
-    b.tokens.of(id).fault = { verb: "changePin", when: "before", error: new Pkcs11Error("worker", 0, "C_SetPIN") };
+    b.tokens.of(id).fault = {
+      verb: "changePin",
+      when: "before",
+      error: new Pkcs11Error("worker", 0, "C_SetPIN"),
+    };
     await b.hsm(id, "user change-password", change, { credentials: ops });
     b.tokens.of(id).pins.set("so", "outside1");
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { credentials: ops })).toEqual(
-      refusal(/C_Login: CKR_PIN_INCORRECT/),
-    );
+    expect(
+      await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { credentials: ops }),
+    ).toEqual(refusal(/C_Login: CKR_PIN_INCORRECT/));
     expect((await findCluster(b.cloudhsm.store.db, id))?.PendingPinSealed).not.toBeNull();
     // The admin who knows the PIN that was set from outside is believed: the token says so.
     await login(b, id, { ...ADMIN, password: "outside1" });
-    expect(await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { credentials: ops })).toEqual(done(kmsuser));
+    expect(
+      await b.hsm(id, "user change-password", { ...kmsuser, password: "newpass1" }, { credentials: ops }),
+    ).toEqual(done(kmsuser));
   });
 
   test("an interrupted activation is simply repeated", async () => {
     const b = await bench();
     const SubnetIds = (await b.cloudhsm.network.subnets()).map((subnet) => subnet.SubnetId);
-    const { Cluster } = await b.call<any>("CreateCluster", { HsmType: "hsm2m.medium", SubnetIds });
+    const { Cluster } = await b.call("CreateCluster", { HsmType: "hsm2m.medium", SubnetIds });
     const id: string = Cluster.ClusterId;
     await b.idle(id);
-    const { Hsm } = await b.call<any>("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1a" });
+    const { Hsm } = await b.call("CreateHsm", { ClusterId: id, AvailabilityZone: "us-east-1a" });
     await b.idle(Hsm.HsmId);
-    expect(await b.hsm(id, "cluster activate", { password: ADMIN_PASSWORD })).toEqual(refusal(/state UNINITIALIZED/));
-    b.tokens.of(id).fault = { verb: "changePin", when: "after", error: new Pkcs11Error("worker", 0, "C_SetPIN") };
+    expect(await b.hsm(id, "cluster activate", { password: ADMIN_PASSWORD })).toEqual(
+      refusal(/state UNINITIALIZED/),
+    );
+    b.tokens.of(id).fault = {
+      verb: "changePin",
+      when: "after",
+      error: new Pkcs11Error("worker", 0, "C_SetPIN"),
+    };
     const { initializeWithThrowAwayCa } = await import("../../src/cloudhsm/quick-cluster.ts");
-    await expect(initializeWithThrowAwayCa(b.cloudhsm, id, { adminPassword: "Lost1234" })).rejects.toThrow(/C_SetPIN: worker/);
-    expect((await b.hsm(id, "user list")).data.users[0]).toMatchObject({ username: "admin", role: "unactivated-admin" });
+    await expect(initializeWithThrowAwayCa(b.cloudhsm, id, { adminPassword: "Lost1234" })).rejects.toThrow(
+      /C_SetPIN: worker/,
+    );
+    expect((await b.hsm(id, "user list")).data.users[0]).toMatchObject({
+      username: "admin",
+      role: "unactivated-admin",
+    });
     expect(await b.hsm(id, "login", ADMIN)).toEqual(refusal(/not activated yet/));
-    expect(await b.hsm(id, "cluster activate", { password: ADMIN_PASSWORD })).toEqual(done("Cluster activation successful"));
+    expect(await b.hsm(id, "cluster activate", { password: ADMIN_PASSWORD })).toEqual(
+      done("Cluster activation successful"),
+    );
     await login(b, id, ADMIN);
   });
 });
 
 test("a failed C_InitPIN at deletion leaves kmsuser as it was", async () => {
   const { b, id } = await readied();
-  b.tokens.of(id).fault = { verb: "initUserPin", when: "before", error: new Pkcs11Error("token", CKR.FUNCTION_FAILED, "C_InitPIN") };
+  b.tokens.of(id).fault = {
+    verb: "initUserPin",
+    when: "before",
+    error: new Pkcs11Error("token", CKR.FUNCTION_FAILED, "C_InitPIN"),
+  };
   expect(await b.hsm(id, "user delete", kmsuser, asAdmin)).toEqual(refusal(/C_InitPIN: CKR_FUNCTION_FAILED/));
   await login(b, id, KMSUSER);
 });

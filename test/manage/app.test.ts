@@ -53,7 +53,8 @@ function fakes(changes: Partial<ManageServices> = {}): Recorder {
       modulePath: "/module.so",
       dataDirectory: "/data",
     }),
-    health: () => Promise.resolve({ services: { kms: "running" } }),
+    health: () =>
+      Promise.resolve({ services: { kms: "running" }, unusableKeys: [], orphanedKeyMaterial: [] }),
     ready: () => Promise.resolve({ ready: false, reasons: ["the token does not answer"] }),
     reset: record("reset"),
     clock,
@@ -129,8 +130,24 @@ test("health answers under both names in LocalStack's form", async () => {
   for (const path of ["/_keystead/health", "/_localstack/health"]) {
     const { status, json } = await send(base, "GET", path);
     expect(status).toBe(200);
-    expect(json).toEqual({ services: { kms: "running" }, edition: "keystead", version: "1.2.3" });
+    expect(json).toEqual({
+      services: { kms: "running" },
+      edition: "keystead",
+      version: "1.2.3",
+      unusableKeys: [],
+      orphanedKeyMaterial: [],
+    });
   }
+});
+
+test("health names no keys to callers without the token", async () => {
+  const base = await listen(fakes({ managementToken: "s3cret-token" }).services);
+  const open = await send(base, "GET", "/_keystead/health");
+  expect(Object.keys(open.json)).toEqual(["services", "edition", "version"]);
+  const trusted = await send(base, "GET", "/_keystead/health", undefined, {
+    Authorization: "Bearer s3cret-token",
+  });
+  expect(trusted.json).toHaveProperty("unusableKeys");
 });
 
 test("ready is 503 with its reasons until it is ready", async () => {

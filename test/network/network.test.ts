@@ -25,7 +25,10 @@ describe("CIDR", () => {
     const a = { first: 0, size: 16 };
     expect(overlaps(a, { first: 8, size: 8 })).toBe(true);
     expect(overlaps(a, { first: 16, size: 16 })).toBe(false);
-    expect(lowestFreeBlock({ first: 0, size: 64 }, 16, [a, { first: 32, size: 16 }])).toEqual({ first: 16, size: 16 });
+    expect(lowestFreeBlock({ first: 0, size: 64 }, 16, [a, { first: 32, size: 16 }])).toEqual({
+      first: 16,
+      size: 16,
+    });
     expect(lowestFreeBlock({ first: 0, size: 16 }, 16, [a])).toBeUndefined();
   });
 });
@@ -75,7 +78,10 @@ describe("simulated VPC", () => {
   });
 
   test("addresses: lowest free host, gaps are used again, AWS keeps five, a full subnet says so", async () => {
-    const { SubnetId } = await network.createSubnet({ AvailabilityZone: "us-east-1b", CidrBlock: "172.31.64.0/28" });
+    const { SubnetId } = await network.createSubnet({
+      AvailabilityZone: "us-east-1b",
+      CidrBlock: "172.31.64.0/28",
+    });
     expect((await network.subnet(SubnetId))?.AvailableIpAddressCount).toBe(11);
     const all = [];
     for (let i = 0; i < 11; i += 1) all.push(await eni(SubnetId));
@@ -123,7 +129,13 @@ describe("simulated VPC", () => {
   });
 
   test("security groups: a rule about itself, unique names, removal also from interfaces", async () => {
-    const rule = { Direction: "inbound", Protocol: "tcp", FromPort: 2223, ToPort: 2225, Peer: "self" } as const;
+    const rule = {
+      Direction: "inbound",
+      Protocol: "tcp",
+      FromPort: 2223,
+      ToPort: 2225,
+      Peer: "self",
+    } as const;
     const wish = { VpcId: vpc, GroupName: "one", Description: "d", Rules: [rule] };
     const id = await network.createSecurityGroup(wish);
     expect(await network.securityGroupByName("one")).toEqual({
