@@ -28,7 +28,7 @@ export function doctorCommand(program: Command): void {
       const { client, format } = sessionOf(command);
       const findings = [
         node(),
-        softhsm(),
+        await softhsm(),
         addon(),
         ...(await server(client)),
         ...aws(client.endpoint),

@@ -57,7 +57,8 @@ function call<T>(body: () => T): T {
     const { kind, rv, function: fn } = error as { kind?: string; rv?: number; function?: string };
     if (kind === undefined || !KINDS.has(kind)) throw error;
     // Bytes that are too short to hold IV and tag do not authenticate, whoever finds it out.
-    if (kind === "argument" && rv === CKR.ENCRYPTED_DATA_LEN_RANGE) throw new Pkcs11Error("tag", rv, "C_Decrypt");
+    if (kind === "argument" && rv === CKR.ENCRYPTED_DATA_LEN_RANGE)
+      throw new Pkcs11Error("tag", rv, "C_Decrypt");
     throw new Pkcs11Error(kind as Pkcs11ErrorKind, rv ?? 0, fn ?? "native");
   }
 }

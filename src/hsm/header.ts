@@ -24,22 +24,34 @@ const HEADER = "token.object";
 /** Below this a rewrite in place may run out of space half-way (reliability §3.4). */
 const LEAST_FREE_BYTES = 16 * 1024 * 1024;
 
-/** SoftHSM's vendor attributes of a token object: label, serial, flags, SO PIN, user PIN. */
-const NEEDED_ATTRIBUTES: readonly bigint[] = [0x80005349n, 0x8000534an, 0x8000534bn, 0x8000534cn];
+/** SoftHSM's vendor attributes of a token object: label, serial, flags, SO PIN. */
+const FLAGS = 0x8000534bn;
+const NEEDED_ATTRIBUTES: readonly bigint[] = [0x80005349n, 0x8000534an, FLAGS, 0x8000534cn];
+/** The last one in the file; without it a cut header would pass for that of a token without a user PIN. */
+const USER_PIN = 0x8000534dn;
+const CKF_USER_PIN_INITIALIZED = 0x8n;
 
 const KIND = { boolean: 1n, ulong: 2n, bytes: 3n } as const;
 
 /** True when the file is whole: a generation, then attributes whose lengths add up to the file's size. */
 export function isWholeHeader(bytes: Buffer): boolean {
-  const seen = new Set<bigint>();
+  const needed = new Set(NEEDED_ATTRIBUTES);
   let at = 8;
   while (at + 16 <= bytes.length) {
-    seen.add(bytes.readBigUInt64BE(at));
-    const length = valueLength(bytes, at + 16, bytes.readBigUInt64BE(at + 8));
-    if (length === undefined) return false;
+    const attribute = bytes.readBigUInt64BE(at);
+    const kind = bytes.readBigUInt64BE(at + 8);
+    const length = valueLength(bytes, at + 16, kind);
+    if (length === undefined || at + 16 + length > bytes.length) return false;
+    if (
+      attribute === FLAGS &&
+      length === 8 &&
+      (bytes.readBigUInt64BE(at + 16) & CKF_USER_PIN_INITIALIZED) !== 0n
+    )
+      needed.add(USER_PIN);
+    needed.delete(attribute);
     at += 16 + length;
   }
-  return at === bytes.length && NEEDED_ATTRIBUTES.every((attribute) => seen.has(attribute));
+  return at === bytes.length && needed.size === 0;
 }
 
 function valueLength(bytes: Buffer, at: number, kind: bigint): number | undefined {

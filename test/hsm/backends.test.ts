@@ -7,7 +7,7 @@ import type { ClusterToken } from "../../src/hsm/cluster-token.ts";
 import type { KeyRef } from "../../src/hsm/frames.ts";
 import type { KmsSession } from "../../src/hsm/session.ts";
 import type { Tokens } from "../../src/hsm/tokens.ts";
-import { CLUSTER, kindOf, makeKey, makeToken, newKeyNames, openSession, openTokens } from "./harness.ts";
+import { CLUSTER, USER_PIN, kindOf, makeKey, makeToken, newKeyNames, openSession, openTokens } from "./harness.ts";
 
 const AAD = Buffer.from("associated data");
 const OVERHEAD = 12 + 16;
@@ -48,7 +48,7 @@ describe.each(["native", "graphene"] as const)("data-key verbs through %s", (bac
     const plaintext = bytes(count);
     const sealed = await session.encrypt(key, AAD, plaintext);
     expect(sealed.length).toBe(count + OVERHEAD);
-    expect(sealed.includes(plaintext) && count > 1).toBe(false);
+    if (count > 1) expect(sealed.includes(plaintext)).toBe(false);
     expect(await session.decrypt(key, AAD, sealed)).toEqual(plaintext);
     const bare = await session.encrypt(key, Buffer.alloc(0), plaintext);
     expect(await session.decrypt(key, Buffer.alloc(0), bare)).toEqual(plaintext);
@@ -143,7 +143,7 @@ describe.each(["native", "graphene"] as const)("data-key verbs through %s", (bac
     const { id, label, ref } = newKeyNames();
     await session.generateKey(id, label);
     const sealed = await session.encrypt(ref, AAD, bytes(16));
-    await token.destroyKey("kmsCanary7", id, label);
+    await token.destroyKey(USER_PIN, id, label);
     expect(await session.decrypt(ref, AAD, sealed)).toEqual(bytes(16));
     const later = openSession(token);
     expect(await kindOf(later.decrypt(ref, AAD, sealed))).toBe("missing");

@@ -90,25 +90,27 @@ export async function eventually(
 
 /** A process that runs, and is not only waiting for its parent to notice its end. */
 export function isRunning(pid: number): boolean {
-  return !/^(?:Z|X|gone)/.test(stateOf(pid));
+  return !/^(?:Z|X|gone)/.test(statOf(pid)[0] ?? "gone");
 }
 
-function stateOf(pid: number): string {
+/** Fields of /proc/<pid>/stat behind the command: state, parent, …; `gone` when there is no such process. */
+function statOf(pid: number): string[] {
   try {
-    // After the command's closing parenthesis: state, then parent.
-    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1) ?? "gone";
+    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? ["gone"];
   } catch {
-    return "gone";
+    return ["gone"];
   }
 }
 
 /** HSM workers among the children of a process, oldest first. */
 export function workersOf(parent: number): number[] {
+  // Start time is field 22 of stat, in clock ticks since boot.
+  const startOf = (pid: number): number => Number(statOf(pid)[19]);
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => Number(stateOf(pid).split(" ")[1]) === parent && isRunning(pid) && isWorker(pid))
-    .toSorted((a, b) => a - b);
+    .filter((pid) => Number(statOf(pid)[1]) === parent && isRunning(pid) && isWorker(pid))
+    .toSorted((a, b) => startOf(a) - startOf(b) || a - b);
 }
 
 function isWorker(pid: number): boolean {
