@@ -38,7 +38,6 @@ PRETTIER := $(BIN)/prettier/bin/prettier.cjs
 OXLINT := $(BIN)/oxlint/bin/oxlint
 DEPCRUISE := $(BIN)/dependency-cruiser/bin/dependency-cruise.mjs
 KNIP := $(BIN)/knip/bin/knip.js
-NODE_GYP := $(BIN)/node-gyp/bin/node-gyp.js
 
 .PHONY: help build run test check test-native bench docs format clean doctor
 
@@ -109,11 +108,11 @@ $(SYSTEM):
 # it demands entries for every platform's optional binaries, and a lock has those its registry serves.
 # The compiler comes first; the age of its stamp does not matter.
 $(MODULES): package.json package-lock.json .npmrc | $(SYSTEM)
-	npm install --no-save --no-fund --no-audit --loglevel=error
+	KEYSTEAD_SKIP_ADDON=1 npm install --no-save --no-fund --no-audit --loglevel=error
 	@mkdir -p $(@D) && touch $@
 
 $(ADDON): $(NATIVE_SOURCES) $(MODULES)
-	$(NODE_GYP) rebuild --directory native
+	node native/build.mjs
 	@touch $@
 
 # The link makes `npx keystead` work in this checkout; npm makes it only for packages it installs.

@@ -1,9 +1,8 @@
 /** Dev mode's demo: one ACTIVE cluster with two HSMs and a DISCONNECTED key store named `demo`. */
-import { randomUUID } from "node:crypto";
 import { activeHsms } from "./cloudhsm/clusters.ts";
 import { createReadyCluster } from "./cloudhsm/quick-cluster.ts";
 import type { Config } from "./config.ts";
-import { validate } from "./core/shape.ts";
+import { callAsRoot } from "./core/in-process.ts";
 import { MODELS } from "./core/transitions.ts";
 import type { Kms } from "./kms/service.ts";
 import { trentService } from "./kms/trent-service.ts";
@@ -25,34 +24,18 @@ export async function seedDemo(kms: Kms, config: Config): Promise<Demo> {
   for (const model of MODELS) kms.transitions.set(model, { progression: "immediate" });
   try {
     const { clusterId, customerCaPem } = await createReadyCluster(kms.cloudhsm, passwords);
-    const storeId = await createStore(kms, clusterId, customerCaPem, config.devKmsuserPassword);
+    const wish = {
+      CustomKeyStoreName: STORE_NAME,
+      CloudHsmClusterId: clusterId,
+      TrustAnchorCertificate: customerCaPem,
+      KeyStorePassword: config.devKmsuserPassword,
+    };
+    const created = await callAsRoot(trentService, "CreateCustomKeyStore", wish, { kms }, kms.account);
+    const { CustomKeyStoreId: storeId } = created as { CustomKeyStoreId: string };
     const hsms = await activeHsms(kms.store.db, clusterId);
     const hsmAvailabilityZones = hsms.map((hsm) => hsm.AvailabilityZone).toSorted();
     return { clusterId, ...passwords, storeId, storeName: STORE_NAME, hsmAvailabilityZones };
   } finally {
     for (const model of MODELS) kms.transitions.set(model, undefined);
   }
-}
-
-async function createStore(
-  kms: Kms,
-  clusterId: string,
-  trustAnchor: string,
-  password: string,
-): Promise<string> {
-  const operation = trentService["CreateCustomKeyStore"];
-  if (operation === undefined) throw new Error("CreateCustomKeyStore is not in the table");
-  const input = validate(operation.input, {
-    CustomKeyStoreName: STORE_NAME,
-    CloudHsmClusterId: clusterId,
-    TrustAnchorCertificate: trustAnchor,
-    KeyStorePassword: password,
-  });
-  const caller = {
-    account: kms.account,
-    arn: `arn:aws:iam::${kms.account}:root`,
-    accessKeyId: "keystead-seed",
-  };
-  const answer = await operation.run(input, { kms, requestId: randomUUID(), caller });
-  return (answer as { CustomKeyStoreId: string }).CustomKeyStoreId;
 }

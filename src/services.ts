@@ -20,6 +20,7 @@ import { deleteDueKeys } from "./kms/key-deletion.ts";
 import { KeyHealth } from "./kms/key-health.ts";
 import { KmsuserPasswords } from "./kms/kmsuser.ts";
 import type { Kms } from "./kms/service.ts";
+import { Progress } from "./kms/progress.ts";
 import { StoreBook } from "./kms/store-book.ts";
 import { Network } from "./network/network.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -119,7 +120,7 @@ function construct(
     standings: new ClusterStandings(store),
     health: new KeyHealth(),
     sessions: new Map(),
-    progress: new Map(),
+    progress: new Progress(),
     turns: new Mutexes(),
   };
   registerClusterDrivers(cloudhsm);

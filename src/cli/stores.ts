@@ -96,18 +96,16 @@ async function waitAndShow(
 ): Promise<void> {
   const steps = new Steps(process.stderr);
   let last = "";
+  let at = "";
   const look = async (): Promise<StoreSummary | undefined> => {
     const store = await findStore(client, idOrName);
+    const running = store.steps.find((step) => step.outcome === "running");
     last = store.ConnectionState;
-    const arrived = last === goal;
-    if (!arrived && last === "FAILED") steps.finish(false);
-    if (!format.quiet) steps.at(arrived ? undefined : store.step);
-    return arrived || last === "FAILED" ? store : undefined;
+    at = running === undefined ? last : `${last} (${running.step})`;
+    if (!format.quiet) steps.show(store.steps);
+    return last === goal || last === "FAILED" ? store : undefined;
   };
-  const store = await poll(look, timeout, () => {
-    steps.finish(false);
-    return late(idOrName, last, goal, timeout);
-  });
+  const store = await poll(look, timeout, () => late(idOrName, last, at, goal, timeout));
   if (store.ConnectionState !== goal) throw failed(store);
   show(format, {
     data: store,
@@ -116,12 +114,12 @@ async function waitAndShow(
   });
 }
 
-function late(idOrName: string, state: string, goal: string, timeout: number): string {
+function late(idOrName: string, state: string, at: string, goal: string, timeout: number): string {
   const hint =
     goal === "CONNECTED" && state === "DISCONNECTED"
       ? `nobody has asked it to connect: ${SELF} connect does`
       : "give it longer with --timeout";
-  return `${idOrName} is ${state} and not ${goal} after ${timeout / 1000} s; ${hint}.`;
+  return `${idOrName} is ${at} and not ${goal} after ${timeout / 1000} s; ${hint}.`;
 }
 
 function failed(store: StoreSummary): Refusal {

@@ -1,6 +1,7 @@
 /** Waiting for something asynchronous: poll, tell progress on stderr, give up after a while. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Refusal } from "../core/errors.ts";
+import type { StoreSummary } from "../manage/wire.ts";
 
 const POLL_MS = 100;
 const TIMED_OUT = 4;
@@ -23,36 +24,26 @@ export async function poll<T>(
   }
 }
 
-/** A list of steps with their times: finished ones as lines, the running one rewritten in place on a terminal. */
+/** A list of steps with their times: ended ones as lines, the running one rewritten in place on a terminal. */
 export class Steps {
   readonly #stream: NodeJS.WriteStream;
-  #current: string | undefined;
-  #since = 0;
+  #told = 0;
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
   }
 
-  /** The step that runs now; undefined when none does. */
-  at(step: string | undefined): void {
-    if (step !== this.#current) {
-      this.finish(true);
-      this.#current = step;
-      this.#since = Date.now();
+  /** All steps of the run so far; each is told once when it has ended. */
+  show(steps: StoreSummary["steps"]): void {
+    const { isTTY } = this.#stream;
+    for (const step of steps.slice(this.#told)) {
+      const line = `${step.step}  ${step.seconds.toFixed(1)} s`;
+      if (step.outcome === "running") {
+        if (isTTY) this.#stream.write(`\r\u001B[K  … ${line}`);
+        return;
+      }
+      this.#stream.write(`${isTTY ? "\r\u001B[K" : ""}  ${step.outcome === "done" ? "✓" : "✗"} ${line}\n`);
+      this.#told += 1;
     }
-    if (this.#current !== undefined && this.#stream.isTTY)
-      this.#stream.write(`\r\u001B[K  … ${this.#line()}`);
-  }
-
-  /** The running step has ended. */
-  finish(good: boolean): void {
-    if (this.#current === undefined) return;
-    const erase = this.#stream.isTTY ? "\r\u001B[K" : "";
-    this.#stream.write(`${erase}  ${good ? "✓" : "✗"} ${this.#line()}\n`);
-    this.#current = undefined;
-  }
-
-  #line(): string {
-    return `${this.#current}  ${((Date.now() - this.#since) / 1000).toFixed(1)} s`;
   }
 }

@@ -247,9 +247,10 @@ async function connect(kms: Kms, keyStore: KeyStore, signal: AbortSignal): Promi
     password: undefined,
     worker: undefined,
   };
+  kms.progress.begin(id);
   try {
     await runSteps(CONNECT_STEPS, state, signal, (step, outcome) => {
-      if (outcome === "started") kms.progress.set(id, step);
+      kms.progress.note(id, step, outcome);
       kms.log.debug({ id, step, outcome }, "connect");
     });
     await kms.keyStores.move(id, "CONNECTING", "CONNECTED");
@@ -259,24 +260,40 @@ async function connect(kms: Kms, keyStore: KeyStore, signal: AbortSignal): Promi
     const code = connectionErrorCode(error);
     kms.log.info({ id, code, reason: reason(error) }, "connect failed");
     await kms.keyStores.move(id, "CONNECTING", "FAILED", code);
-  } finally {
-    kms.progress.delete(id);
   }
 }
 
+interface Disconnecting {
+  readonly kms: Kms;
+  readonly keyStore: KeyStore;
+}
+
+/** Needs no cluster, HSM or network: it must succeed when all of them are gone. */
+const DISCONNECT_STEPS: readonly Step<Disconnecting>[] = [
+  {
+    name: "log-out",
+    run: async ({ kms, keyStore }) => {
+      const id = keyStore.CustomKeyStoreId;
+      await closeSession(kms, id);
+      if (kms.logins.get(keyStore.CloudHsmClusterId) === id) kms.logins.delete(keyStore.CloudHsmClusterId);
+    },
+  },
+  { name: "remove-network", run: ({ kms, keyStore }) => removeNetwork(kms, keyStore) },
+  {
+    name: "leave-cluster",
+    run: ({ kms, keyStore }, signal) =>
+      kms.transitions.pass("kms::custom-key-store", keyStore.CustomKeyStoreId, signal),
+  },
+];
+
 async function disconnect(kms: Kms, keyStore: KeyStore, signal: AbortSignal): Promise<void> {
   const id = keyStore.CustomKeyStoreId;
-  kms.progress.set(id, "log-out");
-  try {
-    await closeSession(kms, id);
-    if (kms.logins.get(keyStore.CloudHsmClusterId) === id) kms.logins.delete(keyStore.CloudHsmClusterId);
-    kms.progress.set(id, "remove-network");
-    await removeNetwork(kms, keyStore);
-    await kms.transitions.pass("kms::custom-key-store", id, signal);
-    await kms.keyStores.move(id, "DISCONNECTING", "DISCONNECTED");
-  } finally {
-    kms.progress.delete(id);
-  }
+  kms.progress.begin(id);
+  await runSteps(DISCONNECT_STEPS, { kms, keyStore }, signal, (step, outcome) => {
+    kms.progress.note(id, step, outcome);
+    kms.log.debug({ id, step, outcome }, "disconnect");
+  });
+  await kms.keyStores.move(id, "DISCONNECTING", "DISCONNECTED");
 }
 
 /**

@@ -301,6 +301,7 @@ export const keyStores: Service<KmsContext> = {
           `The custom key store ${keyStore.CustomKeyStoreId} contains KMS keys. Schedule their deletion and wait until they are deleted.`,
         );
       await kms.keyStores.remove(keyStore.CustomKeyStoreId);
+      kms.progress.forget(keyStore.CustomKeyStoreId);
       return undefined;
     },
   ),

@@ -25,6 +25,7 @@ import type { KeyBook } from "./key-book.ts";
 import { resolveKeyId, type KeyIdForms } from "./key-ids.ts";
 import type { KeyHealth } from "./key-health.ts";
 import type { KmsuserPasswords } from "./kmsuser.ts";
+import type { Progress } from "./progress.ts";
 import type { KeyStore, StoreBook } from "./store-book.ts";
 
 /** Everything the KMS service is made of; constructed in `server.ts`. */
@@ -48,8 +49,7 @@ export interface Kms {
   readonly logins: KmsLogins;
   /** One per connected key store: the client application that is logged in as kmsuser. */
   readonly sessions: Map<string, KmsSession>;
-  /** The step each connect or disconnect is at, for progress displays. */
-  readonly progress: Map<string, string>;
+  readonly progress: Progress;
   /** One turn per key store around check, act and commit. */
   readonly turns: Mutexes;
 }

@@ -16,7 +16,6 @@ export function keyStoreServices(kms: Kms): KeyStoreServices {
   const summaries = (): Promise<StoreSummary[]> =>
     Promise.all(
       kms.keyStores.all().map(async (keyStore) => {
-        const step = kms.progress.get(keyStore.CustomKeyStoreId);
         const hsms = await activeHsms(kms.store.db, keyStore.CloudHsmClusterId);
         return {
           CustomKeyStoreId: keyStore.CustomKeyStoreId,
@@ -28,7 +27,7 @@ export function keyStoreServices(kms: Kms): KeyStoreServices {
           CloudHsmClusterId: keyStore.CloudHsmClusterId,
           hsms: hsms.length,
           keys: kms.keys.ofStore(keyStore.CustomKeyStoreId).length,
-          ...(step === undefined ? {} : { step }),
+          steps: kms.progress.steps(keyStore.CustomKeyStoreId),
         };
       }),
     );

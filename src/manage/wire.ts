@@ -46,8 +46,12 @@ export interface StoreSummary {
   /** ACTIVE HSMs of the cluster. */
   readonly hsms: number;
   readonly keys: number;
-  /** The connect step under way. */
-  readonly step?: string;
+  /** The steps of the last connect or disconnect, in order, with wall time. */
+  readonly steps: readonly {
+    readonly step: string;
+    readonly outcome: "running" | "done" | "failed";
+    readonly seconds: number;
+  }[];
 }
 
 export interface HsmView {

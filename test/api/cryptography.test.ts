@@ -122,7 +122,7 @@ test("ReEncrypt moves a ciphertext between keys of two key stores", async () => 
 test("GenerateRandom works with and without a connected key store", async () => {
   const keystead = await startKeystead();
   const { storeId } = await connectedStore(keystead);
-  const random = (input: object): Promise<{ Plaintext?: Uint8Array }> =>
+  const random = (input: object): Promise<{ Plaintext?: Uint8Array | undefined }> =>
     keystead.kms.send(new GenerateRandomCommand(input));
   expect((await random({ NumberOfBytes: 64 })).Plaintext).toHaveLength(64);
   expect((await random({ NumberOfBytes: 64, CustomKeyStoreId: storeId })).Plaintext).toHaveLength(64);

@@ -217,7 +217,9 @@ test("CreateKey needs two active HSMs in different Availability Zones, cryptogra
   const { Clusters } = await keystead.cloudhsm.send(new DescribeClustersCommand({}));
   const hsms = Clusters?.find((one) => one.ClusterId === cluster.clusterId)?.Hsms ?? [];
   const remove = (index: number): Promise<unknown> =>
-    keystead.cloudhsm.send(new DeleteHsmCommand({ ClusterId: cluster.clusterId, HsmId: hsms[index]?.HsmId }));
+    keystead.cloudhsm.send(
+      new DeleteHsmCommand({ ClusterId: cluster.clusterId, HsmId: hsms[index]?.HsmId ?? "" }),
+    );
   await remove(0);
   const create = new CreateKeyCommand({ Origin: "AWS_CLOUDHSM", CustomKeyStoreId: storeId });
   await expect

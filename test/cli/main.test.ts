@@ -89,7 +89,14 @@ async function withAnswer(answer: object, body: (endpoint: string) => Promise<vo
 }
 
 function withStore(store: object, body: (endpoint: string) => Promise<void>): Promise<void> {
-  const whole = { CustomKeyStoreId: "cks-1", CustomKeyStoreName: "demo", hsms: 2, keys: 0, ...store };
+  const whole = {
+    CustomKeyStoreId: "cks-1",
+    CustomKeyStoreName: "demo",
+    hsms: 2,
+    keys: 0,
+    steps: [],
+    ...store,
+  };
   return withAnswer({ stores: [whole] }, body);
 }
 
@@ -140,14 +147,18 @@ test("wait exits 5 with the repair when the store FAILED", async () => {
 });
 
 test("wait exits 4 when the time is over and shows the step it saw", async () => {
-  const store = { ConnectionState: "CONNECTING", CloudHsmClusterId: "c", step: "C_Login" };
+  const steps = [
+    { step: "find-cluster", outcome: "done", seconds: 0.1 },
+    { step: "log-in", outcome: "running", seconds: 0.2 },
+  ];
+  const store = { ConnectionState: "CONNECTING", CloudHsmClusterId: "c", steps };
   await withStore(store, async (KEYSTEAD_ENDPOINT) => {
     const { code, stderr } = await keystead(["wait", "cks-1", "--for", "CONNECTED", "--timeout", "300ms"], {
       KEYSTEAD_ENDPOINT,
     });
     expect(code).toBe(4);
-    expect(stderr).toMatch(/^  ✗ C_Login  0\.\d s$/m);
-    expect(stderr).toContain("is CONNECTING and not CONNECTED after 0.3 s");
+    expect(stderr).toMatch(/^  ✓ find-cluster  0\.1 s$/m);
+    expect(stderr).toContain("is CONNECTING (log-in) and not CONNECTED after 0.3 s");
   });
 });
 

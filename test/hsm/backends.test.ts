@@ -7,7 +7,16 @@ import type { ClusterToken } from "../../src/hsm/cluster-token.ts";
 import type { KeyRef } from "../../src/hsm/frames.ts";
 import type { KmsSession } from "../../src/hsm/session.ts";
 import type { Tokens } from "../../src/hsm/tokens.ts";
-import { CLUSTER, USER_PIN, kindOf, makeKey, makeToken, newKeyNames, openSession, openTokens } from "./harness.ts";
+import {
+  CLUSTER,
+  USER_PIN,
+  kindOf,
+  makeKey,
+  makeToken,
+  newKeyNames,
+  openSession,
+  openTokens,
+} from "./harness.ts";
 
 const AAD = Buffer.from("associated data");
 const OVERHEAD = 12 + 16;
@@ -101,14 +110,17 @@ describe.each(["native", "graphene"] as const)("data-key verbs through %s", (bac
     await later.close();
   });
 
-  test.each([1, 16, 32, 1024])("a data key of %i bytes is what its sealed form decrypts to", async (count) => {
-    const both = await session.generateDataKey(key, AAD, count);
-    expect(both.length).toBe(count + count + OVERHEAD);
-    const plaintext = both.subarray(0, count);
-    expect(await session.decrypt(key, AAD, both.subarray(count))).toEqual(plaintext);
-    const next = await session.generateDataKey(key, AAD, count);
-    if (count > 1) expect(next.subarray(0, count)).not.toEqual(plaintext);
-  });
+  test.each([1, 16, 32, 1024])(
+    "a data key of %i bytes is what its sealed form decrypts to",
+    async (count) => {
+      const both = await session.generateDataKey(key, AAD, count);
+      expect(both.length).toBe(count + count + OVERHEAD);
+      const plaintext = both.subarray(0, count);
+      expect(await session.decrypt(key, AAD, both.subarray(count))).toEqual(plaintext);
+      const next = await session.generateDataKey(key, AAD, count);
+      if (count > 1) expect(next.subarray(0, count)).not.toEqual(plaintext);
+    },
+  );
 
   test("random bytes have the length asked for and differ", async () => {
     for (const count of [1, 32, 1024]) expect((await session.generateRandom(count)).length).toBe(count);
@@ -133,7 +145,9 @@ describe.each(["native", "graphene"] as const)("data-key verbs through %s", (bac
     expect(new Set(sealed.map((blob) => blob.toString("hex", 0, 12))).size).toBe(1000);
     const back = await Promise.all(
       sealed.map((blob, index) =>
-        index % 10 === 3 ? kindOf(session.decrypt(key, AAD, flipped(blob, 20, 1))) : session.decrypt(key, AAD, blob),
+        index % 10 === 3
+          ? kindOf(session.decrypt(key, AAD, flipped(blob, 20, 1)))
+          : session.decrypt(key, AAD, blob),
       ),
     );
     expect(back).toEqual(plaintexts.map((plaintext, index) => (index % 10 === 3 ? "tag" : plaintext)));

@@ -9,7 +9,10 @@ const HEADER = blobHeader(ARN);
 /** Well-formed Unicode, as the API lets in; `__proto__` and its like among it. */
 const text = fc.oneof(
   { weight: 4, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) },
-  { weight: 1, arbitrary: fc.constantFrom("__proto__", "constructor", "toString", "", "a", "ab", "b", "é", "e\u0301") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("__proto__", "constructor", "toString", "", "a", "ab", "b", "é", "e\u0301"),
+  },
 );
 const context = fc
   .uniqueArray(fc.tuple(text, text), { selector: ([name]) => name, maxLength: 8 })
@@ -96,8 +99,14 @@ test("twelve neighbours of a context are all different", () => {
     [["a", "b"]],
     [["A", "bc"]],
     [["a", "bc "]],
-    [["a", "bc"], ["", ""]],
-    [["a", "b"], ["c", ""]],
+    [
+      ["a", "bc"],
+      ["", ""],
+    ],
+    [
+      ["a", "b"],
+      ["c", ""],
+    ],
     [["é", "1"]],
     [["e\u0301", "1"]],
     [["__proto__", "1"]],
@@ -108,10 +117,15 @@ test("twelve neighbours of a context are all different", () => {
 
 test("keys have associated data of their own", () => {
   fc.assert(
-    fc.property(fc.string({ minLength: 1, maxLength: 100 }), fc.string({ minLength: 1, maxLength: 100 }), context, (a, b, pairs) => {
-      const same = associatedData(blobHeader(a), pairs).equals(associatedData(blobHeader(b), pairs));
-      expect(same).toBe(a === b);
-    }),
+    fc.property(
+      fc.string({ minLength: 1, maxLength: 100 }),
+      fc.string({ minLength: 1, maxLength: 100 }),
+      context,
+      (a, b, pairs) => {
+        const same = associatedData(blobHeader(a), pairs).equals(associatedData(blobHeader(b), pairs));
+        expect(same).toBe(a === b);
+      },
+    ),
   );
 });
 

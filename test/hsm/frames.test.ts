@@ -37,14 +37,18 @@ const frame: fc.Arbitrary<Frame> = fc.record({
 
 test("frames of one turn leave in one write and arrive whole, wherever the stream is cut", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(frame, { maxLength: 20 }), fc.array(fc.nat(), { maxLength: 30 }), async (frames, cuts) => {
-      const chunks = await written(frames);
-      expect(chunks.length).toBe(frames.length === 0 ? 0 : 1);
-      const stream = Buffer.concat(chunks);
-      const at = cuts.map((cut) => cut % (stream.length + 1)).toSorted((a, b) => a - b);
-      const pieces = [0, ...at].map((start, index) => stream.subarray(start, at[index] ?? stream.length));
-      expect(readAll(pieces)).toEqual(frames);
-    }),
+    fc.asyncProperty(
+      fc.array(frame, { maxLength: 20 }),
+      fc.array(fc.nat(), { maxLength: 30 }),
+      async (frames, cuts) => {
+        const chunks = await written(frames);
+        expect(chunks.length).toBe(frames.length === 0 ? 0 : 1);
+        const stream = Buffer.concat(chunks);
+        const at = cuts.map((cut) => cut % (stream.length + 1)).toSorted((a, b) => a - b);
+        const pieces = [0, ...at].map((start, index) => stream.subarray(start, at[index] ?? stream.length));
+        expect(readAll(pieces)).toEqual(frames);
+      },
+    ),
   );
 });
 

@@ -44,8 +44,10 @@ beforeEach(() => {
 
 test("a real header is whole; no truncation and no appendage of it is", () => {
   expect(isWholeHeader(whole)).toBe(true);
-  for (const length of whole.keys()) expect([length, isWholeHeader(whole.subarray(0, length))]).toEqual([length, false]);
-  for (const more of [1, 8, 16, 4096]) expect(isWholeHeader(Buffer.concat([whole, Buffer.alloc(more)]))).toBe(false);
+  for (const length of whole.keys())
+    expect([length, isWholeHeader(whole.subarray(0, length))]).toEqual([length, false]);
+  for (const more of [1, 8, 16, 4096])
+    expect(isWholeHeader(Buffer.concat([whole, Buffer.alloc(more)]))).toBe(false);
 });
 
 test("a header without a user PIN is whole as long as none was set", async () => {

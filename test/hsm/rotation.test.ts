@@ -217,7 +217,11 @@ test("a token without a user PIN says so, and is never initialised a second time
 });
 
 test("logins asked for at once take turns, each with a process of its own", async () => {
-  await Promise.all(Array.from({ length: 6 }, (_, at) => token.verify(...(at % 2 ? (["so", SO_PIN] as const) : (["user", current] as const)))));
+  await Promise.all(
+    Array.from({ length: 6 }, (_, at) =>
+      token.verify(...(at % 2 ? (["so", SO_PIN] as const) : (["user", current] as const))),
+    ),
+  );
 });
 
 /** kill -9 of the worker that is logged in: of this process's workers, the one with the token's conf open is the oldest. */

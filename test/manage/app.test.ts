@@ -18,6 +18,7 @@ const STORE: StoreSummary = {
   CloudHsmClusterId: "cluster-abcdefghijk",
   hsms: 2,
   keys: 1,
+  steps: [],
 };
 
 interface Recorder {
