@@ -18,12 +18,17 @@ import { Refusal } from "./core/errors.ts";
 import { isOwned } from "./store/database.ts";
 
 const DEV_PREFIX = "keystead-dev-";
+/** A directory younger than this may belong to a server that has not taken it yet. */
+const SETTLED_MS = 2_000;
 
 /** Remove the directories of dev servers that are gone; one that still runs owns its directory. */
 export function sweepDevDirectories(): void {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(DEV_PREFIX))) {
     const directory = join(tmpdir(), name);
-    if (statSync(directory, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue;
+    const found = statSync(directory, { throwIfNoEntry: false });
+    if (found?.uid !== process.getuid?.() || found === undefined) continue;
+    // Asking who owns it takes the lock for a moment, which a starting server would find taken.
+    if (Date.now() - found.birthtimeMs < SETTLED_MS) continue;
     if (!isOwned(directory)) rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -30,7 +30,7 @@ export async function seedDemo(kms: Kms, config: Config): Promise<Demo> {
       TrustAnchorCertificate: customerCaPem,
       KeyStorePassword: config.devKmsuserPassword,
     };
-    const created = await callAsRoot(trentService, "CreateCustomKeyStore", wish, { kms }, kms.account);
+    const created = await callAsRoot(trentService, "CreateCustomKeyStore", wish, { kms }, kms);
     const { CustomKeyStoreId: storeId } = created as { CustomKeyStoreId: string };
     const hsms = await activeHsms(kms.store.db, clusterId);
     const hsmAvailabilityZones = hsms.map((hsm) => hsm.AvailabilityZone).toSorted();

@@ -9,14 +9,15 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { baldrApiService } from "./cloudhsm/service.ts";
 import { isLoopback, type Config } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
-import type { Operation, Service } from "./core/operation.ts";
+import type { Caller, Operation, Service } from "./core/operation.ts";
+import { REGIONS } from "./core/regions.ts";
 import type { Transitions } from "./core/transitions.ts";
 import { makeDevDirectory, prepareDataDirectory, sweepDevDirectories } from "./data-directory.ts";
 import type { Credential, FrontOptions, Observation } from "./front/options.ts";
 import { createFront } from "./front/server.ts";
 import { trentService } from "./kms/trent-service.ts";
 import { createLog } from "./log.ts";
-import { createManagement } from "./manage/app.ts";
+import { managementOf } from "./manage/worlds.ts";
 import { clusterServices } from "./manage/clusters.ts";
 import { createMetrics } from "./manage/metrics.ts";
 import type { ServerInfo } from "./manage/wire.ts";
@@ -25,7 +26,8 @@ import { healthServices } from "./manage/health.ts";
 import { drain, listen } from "./listen.ts";
 import { emptyState } from "./reset.ts";
 import { seedDemo, type Demo } from "./seed.ts";
-import { openServices, resume, type Services, type Undo } from "./services.ts";
+import { openServices, openShared, resume, type Services, type Undo } from "./services.ts";
+import { openWorlds, type Worlds } from "./worlds.ts";
 
 export interface RunningServer {
   /** `http://host:port` */
@@ -74,22 +76,29 @@ async function open(
   close: () => Promise<void>,
 ): Promise<RunningServer> {
   const log = createLog(config.logLevel);
-  const services = await openServices(config, directory, log, undo, (call, rv, seconds) =>
-    metrics.pkcs11Call(call, rv, seconds),
+  const metrics = createMetrics(async () =>
+    (await Promise.all(worlds.all().map(({ kms }) => keyStoreServices(kms).summaries()))).flat(),
   );
-  const { kms, clock, transitions } = services;
-  const stores = keyStoreServices(kms);
-  const metrics = createMetrics(() => stores.summaries());
+  const shared = openShared(config, directory, log, undo, metrics.pkcs11Call);
+  let started = false;
+  const worlds = await openWorlds(directory, config, async (name, place) => {
+    prepareDataDirectory(place);
+    const world = await openServices(shared, name, place, undo);
+    if (started) await resume(world, undo);
+    return world;
+  });
+  const { kms } = worlds.home;
+  const { clock, transitions } = shared;
 
   let demo: Demo | undefined;
   const reset = async (seed: "demo" | "empty"): Promise<void> => {
-    await emptyState(kms);
+    for (const world of worlds.all()) await emptyState(world.kms);
     demo = seed === "demo" ? await seedDemo(kms, config) : undefined;
   };
   const managementToken = isLoopback(config.host) ? undefined : tokenFor(config, directory);
   const info = (): ServerInfo => infoOf(config, directory, endpoint);
-  const health = healthServices(kms);
-  const management = createManagement({
+  const health = healthServices(() => worlds.all().map((world) => world.kms));
+  const management = managementOf(worlds, (world) => ({
     version: VERSION,
     info,
     health: health.health,
@@ -97,18 +106,19 @@ async function open(
     reset,
     clock,
     transitions,
-    network: kms.network,
-    clusters: clusterServices(services.cloudhsm),
-    kms: stores,
+    network: world.network,
+    clusters: clusterServices(world.cloudhsm),
+    kms: keyStoreServices(world.kms),
     metrics: metrics.registry,
     ...(managementToken === undefined ? {} : { managementToken }),
     log,
-  });
-  const front = createFront(frontOptions(config, services, management, log, metrics.request));
+  }));
+  const front = createFront(frontOptions(config, worlds, management, log, metrics.request));
   const endpoint = await listen(front, config);
   undo.push(() => drain(front));
   // The port answers already: a token that is slow to come back must not keep the others away.
-  await resume(services, undo);
+  started = true;
+  await Promise.all(worlds.all().map((world) => resume(world, undo)));
   if (config.mode === "dev") demo = await seedDemo(kms, config);
   health.opened();
   return {
@@ -127,7 +137,7 @@ async function open(
 
 function frontOptions(
   config: Config,
-  { kms, cloudhsm }: Services,
+  worlds: Worlds<Services>,
   management: FrontOptions["management"],
   log: ReturnType<typeof createLog>,
   count: (operation: string, code: string, seconds: number) => void,
@@ -137,8 +147,15 @@ function frontOptions(
     const { requestId, operation, principal, code, status } = event;
     log.info({ requestId, operation, principal, code, status, ms: event.seconds * 1000 }, "request");
   };
+  const inWorld =
+    <C extends object>(pick: (world: Services) => C) =>
+    (caller: Caller): C | Promise<C> => {
+      const world = worlds.of(caller);
+      return world instanceof Promise ? world.then(pick) : pick(world);
+    };
   return {
     region: config.region,
+    regions: new Set([...REGIONS, config.region]),
     account: config.account,
     auth: config.auth,
     credentials: credentialsOf(config),
@@ -152,7 +169,7 @@ function frontOptions(
         signingName: "kms",
         messageMember: "message",
         table: tableOf(trentService),
-        context: { kms },
+        context: inWorld(({ kms }) => ({ kms })),
         internalError: "KMSInternalException",
       },
       {
@@ -160,7 +177,7 @@ function frontOptions(
         signingName: "cloudhsm",
         messageMember: "Message",
         table: tableOf(baldrApiService),
-        context: { cloudhsm },
+        context: inWorld(({ cloudhsm }) => ({ cloudhsm })),
         internalError: "CloudHsmInternalFailureException",
       },
     ],

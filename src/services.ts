@@ -12,7 +12,8 @@ import type { Logger } from "./core/logger.ts";
 import { Mutexes } from "./core/mutex.ts";
 import { Transitions } from "./core/transitions.ts";
 import type { CallObserver } from "./hsm/client.ts";
-import { Tokens } from "./hsm/tokens.ts";
+import type { Spares } from "./hsm/spares.ts";
+import { Tokens, warmSpares } from "./hsm/tokens.ts";
 import { ClusterStandings } from "./kms/cluster-standing.ts";
 import { driveKeyStore } from "./kms/connection.ts";
 import { KeyBook } from "./kms/key-book.ts";
@@ -25,7 +26,8 @@ import { StoreBook } from "./kms/store-book.ts";
 import { Network } from "./network/network.ts";
 import { Reconciler } from "./reconciler.ts";
 import { openStore, type Store } from "./store/database.ts";
-import { openVault } from "./store/vault.ts";
+import { openVault, type Vault } from "./store/vault.ts";
+import type { WorldName } from "./worlds.ts";
 
 /** Due deletions are looked for this often, in wall time, and whenever the virtual clock is moved. */
 const DELETION_SCAN_MS = 10_000;
@@ -58,21 +60,46 @@ export async function resume({ kms, cloudhsm, reconciler }: Services, undo: Undo
   scanDeletions(kms, undo);
 }
 
-/** Open the data directory's state and construct the services on it; `undo` learns how to close them. */
-export async function openServices(
+/** What all worlds of a server share. */
+export interface Shared {
+  readonly modulePath: string;
+  readonly backend: Config["backend"];
+  readonly clock: Clock;
+  readonly transitions: Transitions;
+  readonly vault: Vault;
+  readonly spares: Spares;
+  readonly log: Logger;
+}
+
+/** Make what all worlds share; `undo` learns how to close it. */
+export function openShared(
   config: Config,
   directory: string,
   log: Logger,
   undo: Undo,
   observe: CallObserver,
+): Shared {
+  const { module: modulePath, backend } = config;
+  const clock = new Clock();
+  const spares = warmSpares({ modulePath, backend, observe });
+  undo.push(() => spares.close());
+  undo.push(() => clock.close());
+  const transitions = new Transitions(clock, config.timing);
+  return { modulePath, backend, clock, transitions, vault: openVault(directory), spares, log };
+}
+
+/** Open a world's state and construct its services; `undo` learns how to close them. */
+export async function openServices(
+  shared: Shared,
+  { account, region }: WorldName,
+  directory: string,
+  undo: Undo,
 ): Promise<Services> {
   const store = await openStore(directory);
   undo.push(() => store.close());
-  const services = construct(config, directory, store, log, observe);
-  const { kms, clock, reconciler, tokens } = services;
-  undo.push(() => tokens.close());
+  const services = construct(shared, { account, region }, directory, store);
+  const { kms, reconciler } = services;
   undo.push(async () => {
-    clock.close();
     await reconciler.close();
     await Promise.all([...kms.sessions.values()].map((session) => session.close()));
   });
@@ -81,24 +108,14 @@ export async function openServices(
 }
 
 function construct(
-  config: Config,
+  { modulePath, backend, clock, transitions, vault, spares, log }: Shared,
+  { account, region }: WorldName,
   directory: string,
   store: Store,
-  log: Logger,
-  observe: CallObserver,
 ): Services {
-  const { region, account } = config;
-  const clock = new Clock();
-  const transitions = new Transitions(clock, config.timing);
   const reconciler = new Reconciler(log);
   const network = new Network({ store, region });
-  const vault = openVault(directory);
-  const tokens = new Tokens({
-    directory: join(directory, "clusters"),
-    modulePath: config.module,
-    backend: config.backend,
-    observe,
-  });
+  const tokens = new Tokens({ directory: join(directory, "clusters"), modulePath, backend, spares });
   const logins = new KmsLogins();
   const keys = new KeyBook(store, { region, account });
   const keyStores = new StoreBook(store);

@@ -11,11 +11,16 @@ const ENVIRONMENT = 3;
 export class ManagementClient {
   readonly endpoint: string;
   readonly #token: string | undefined;
+  readonly #base: string;
 
-  /** @param token for servers that are not bound to a loopback address */
-  constructor(endpoint: string, token?: string) {
+  /**
+   * @param token for servers that are not bound to a loopback address
+   * @param world `account/region`; the server's configured one when absent
+   */
+  constructor(endpoint: string, token?: string, world?: string) {
     this.endpoint = endpoint.replace(/\/+$/, "");
     this.#token = token;
+    this.#base = `${this.endpoint}/_keystead/${world === undefined ? "" : `worlds/${world}/`}`;
   }
 
   /** The answer of `GET /_keystead/<path>`; the caller names its shape (src/manage/wire.ts). */
@@ -48,7 +53,7 @@ export class ManagementClient {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const init = body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) };
     try {
-      return await fetch(`${this.endpoint}/_keystead/${path}`, init);
+      return await fetch(`${this.#base}${path}`, init);
     } catch (error) {
       throw new Refusal(
         `No keystead server answers at ${this.endpoint}; start one with "make run" or "${SELF} dev", or name yours with --endpoint.`,

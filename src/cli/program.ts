@@ -22,6 +22,7 @@ export function createProgram(): Command {
     .version(VERSION, "-V, --version")
     .option("--endpoint <url>", `the keystead server (KEYSTEAD_ENDPOINT, default ${DEFAULT_ENDPOINT})`)
     .option("--token-file <file>", "file with the management token (or KEYSTEAD_MANAGEMENT_TOKEN)")
+    .option("--world <account/region>", "another account or Region of the server (KEYSTEAD_WORLD)")
     .option("--json", "print one JSON document")
     .option("--quiet", "print ids only")
     .showHelpAfterError("(--help shows what there is)")

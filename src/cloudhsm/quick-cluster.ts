@@ -5,10 +5,9 @@
  */
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
-import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { AwsError, Refusal } from "../core/errors.ts";
-import { validate } from "../core/shape.ts";
+import { Refusal } from "../core/errors.ts";
+import { callAsRoot } from "../core/in-process.ts";
 import { activeHsms } from "./clusters.ts";
 import { requireCluster, type CloudHsm } from "./context.ts";
 import { ADMIN } from "./users.ts";
@@ -92,16 +91,7 @@ export async function createReadyCluster(
 
 /** A public operation, called in process by the account's root. */
 async function call<T>(cloudhsm: CloudHsm, name: string, input: object): Promise<T> {
-  const operation = baldrApiService[name];
-  if (operation === undefined)
-    throw new AwsError("UnknownOperationException", `There is no operation ${name}.`);
-  const { account } = cloudhsm;
-  const caller = { account, arn: `arn:aws:iam::${account}:root`, accessKeyId: "keystead" };
-  const output = await operation.run(validate(operation.input, input), {
-    cloudhsm,
-    requestId: randomUUID(),
-    caller,
-  });
+  const output = await callAsRoot(baldrApiService, name, input, { cloudhsm }, cloudhsm);
   return output as T;
 }
 

@@ -13,12 +13,13 @@ export async function callAsRoot<C>(
   name: string,
   input: object,
   context: C,
-  account: string,
+  where: { readonly account: string; readonly region: string },
 ): Promise<object | undefined> {
   const operation = service[name];
   if (operation === undefined)
     throw new AwsError("UnknownOperationException", `There is no operation ${name}.`);
-  const caller = { account, arn: `arn:aws:iam::${account}:root`, accessKeyId: "keystead" };
+  const { account, region } = where;
+  const caller = { account, arn: `arn:aws:iam::${account}:root`, accessKeyId: "keystead", region };
   const request: Request = { requestId: randomUUID(), caller };
   return operation.run(validate(operation.input, input), { ...context, ...request });
 }

@@ -10,6 +10,8 @@ export interface Caller {
   readonly account: string;
   readonly arn: string;
   readonly accessKeyId: string;
+  /** The Region the request was signed for. */
+  readonly region: string;
 }
 
 /** What every operation of either service may know of its request. */

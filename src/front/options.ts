@@ -1,7 +1,7 @@
 /** What the front needs from the composition root: who may call, which services answer, where the rest goes. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../core/logger.ts";
-import type { Operation } from "../core/operation.ts";
+import type { Caller, Operation } from "../core/operation.ts";
 
 /** The secret half of an access key and the principal it stands for. */
 export interface Credential {
@@ -21,8 +21,8 @@ export interface FrontService {
   /** How the service spells the text of its own exceptions (reference: wire-protocol §4.1). */
   readonly messageMember: "message" | "Message";
   readonly table: ReadonlyMap<string, Operation<unknown>>;
-  /** Given to every operation, together with the request's id and caller. */
-  readonly context: object;
+  /** The world of the caller's account and Region, given to every operation together with the request's id and caller. */
+  readonly context: (caller: Caller) => object | Promise<object>;
   /** The 500 of this service: KMSInternalException, CloudHsmInternalFailureException. */
   readonly internalError: string;
 }
@@ -57,7 +57,10 @@ export interface Limits {
 }
 
 export interface FrontOptions {
+  /** Assumed where no signature names one. */
   readonly region: string;
+  /** Regions a signature may be scoped to. */
+  readonly regions: ReadonlySet<string>;
   readonly account: string;
   /** "any" does not look at signatures: every caller is the account's root. */
   readonly auth: "sigv4" | "any";

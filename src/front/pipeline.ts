@@ -94,7 +94,8 @@ export class Pipeline {
     const caller = this.#authenticate(request, route.service.signingName);
     trace.principal = caller.arn;
     const input = validate(route.operation.input, parseBody(request.body));
-    const context = { ...route.service.context, requestId: request.requestId, caller };
+    const world = route.service.context(caller);
+    const context = { ...(world instanceof Promise ? await world : world), requestId: request.requestId, caller };
     return success(route.operation.output, await route.operation.run(input, context));
   }
 
@@ -119,12 +120,20 @@ export class Pipeline {
         account: this.#options.account,
         arn: this.#root,
         accessKeyId: namedAccessKey(request.headers),
+        region: this.#namedRegion(request.headers),
       };
     try {
       return this.#verifier.verify(request, service, globalRegion);
     } catch (error) {
       throw request.hostAllowed ? error : HOST_REFUSED;
     }
+  }
+
+  /** The Region a request names in a signature that nobody checks. */
+  #namedRegion(headers: ReadonlyMap<string, string>): string {
+    const { region, regions } = this.#options;
+    const named = /Credential=[^/,]*\/\d{8}\/([a-z0-9-]+)\//.exec(headers.get("authorization") ?? "")?.[1];
+    return named !== undefined && regions.has(named) ? named : region;
   }
 
   /** An AwsError as it is; anything else is logged with its stack and becomes the service's internal error. */

@@ -133,7 +133,7 @@ function isSameToken(expected: string | undefined, given: string | undefined): b
 }
 
 export interface VerifierOptions {
-  readonly region: string;
+  readonly regions: ReadonlySet<string>;
   readonly credentials: ReadonlyMap<string, Credential>;
   readonly log: Logger;
   /** Wall clock in milliseconds; the virtual clock never reaches here. */
@@ -171,7 +171,7 @@ export class SignatureVerifier {
       ? Buffer.from(claim.signature, "hex")
       : Buffer.alloc(32);
     if (!timingSafeEqual(expected, given)) throw invalid(MISMATCH);
-    return { account: credential.account, arn: credential.arn, accessKeyId: claim.accessKeyId };
+    return { account: credential.account, arn: credential.arn, accessKeyId: claim.accessKeyId, region: claim.region };
   }
 
   #unsigned(target: string): AwsError {
@@ -201,7 +201,7 @@ export class SignatureVerifier {
   }
 
   #checkScope(claim: Authorization, time: string, service: string, globalRegion: string | undefined): void {
-    if (claim.region !== this.#options.region && claim.region !== globalRegion)
+    if (!this.#options.regions.has(claim.region) && claim.region !== globalRegion)
       throw invalid(`Credential should be scoped to a valid region, not '${claim.region}'.`);
     if (claim.service !== service)
       throw invalid(`Credential should be scoped to correct service: '${service}'.`);

@@ -17,6 +17,17 @@ export interface TokensOptions {
   readonly modulePath: string;
   readonly backend: Backend;
   readonly observe?: CallObserver;
+  /** Workers shared with other `Tokens`, whose owner closes them; own ones when absent. */
+  readonly spares?: Spares;
+}
+
+/** Two warm spares, so that a connect does not wait for a process start. */
+export function warmSpares({
+  modulePath,
+  backend,
+  observe = () => undefined,
+}: Pick<TokensOptions, "modulePath" | "backend" | "observe">): Spares {
+  return new Spares({ modulePath, backend, memoryLimit: WORKER_MEMORY_BYTES }, WARM_SPARES, observe);
 }
 
 /** A cluster id is a directory name here, so it must be exactly what the API's pattern allows. */
@@ -26,15 +37,15 @@ export class Tokens {
   readonly modulePath: string;
   readonly #directory: string;
   readonly #spares: Spares;
+  readonly #ownsSpares: boolean;
   readonly #byCluster = new Map<string, ClusterToken>();
 
   constructor(options: TokensOptions) {
     this.modulePath = options.modulePath;
     this.#directory = options.directory;
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const { modulePath, backend } = options;
-    const settings = { modulePath, backend, memoryLimit: WORKER_MEMORY_BYTES };
-    this.#spares = new Spares(settings, WARM_SPARES, options.observe ?? (() => undefined));
+    this.#ownsSpares = options.spares === undefined;
+    this.#spares = options.spares ?? warmSpares(options);
   }
 
   of(clusterId: string): ClusterToken {
@@ -47,8 +58,8 @@ export class Tokens {
     return token;
   }
 
-  /** Ends the spares; workers in use belong to whoever took them. */
-  close(): Promise<void> {
-    return this.#spares.close();
+  /** Ends its own spares; workers in use belong to whoever took them. */
+  async close(): Promise<void> {
+    if (this.#ownsSpares) await this.#spares.close();
   }
 }

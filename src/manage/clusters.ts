@@ -13,8 +13,7 @@ import type { ClusterView, CreatedCluster } from "./wire.ts";
 const CHOSEN_PASSWORD_LENGTH = 12;
 
 export function clusterServices(cloudhsm: CloudHsm): ClusterServices {
-  const call: Call = (name, input) =>
-    callAsRoot(baldrApiService, name, input, { cloudhsm }, cloudhsm.account);
+  const call: Call = (name, input) => callAsRoot(baldrApiService, name, input, { cloudhsm }, cloudhsm);
   const list = async (): Promise<readonly ClusterView[]> => {
     const answer = (await call("DescribeClusters", {})) as { Clusters: readonly ClusterView[] };
     return answer.Clusters;

@@ -14,7 +14,8 @@ interface HealthServices {
   readonly opened: () => void;
 }
 
-export function healthServices(kms: Kms): HealthServices {
+/** @param all the KMS service of every world */
+export function healthServices(all: () => readonly Kms[]): HealthServices {
   let open = false;
   return {
     opened: () => {
@@ -22,11 +23,13 @@ export function healthServices(kms: Kms): HealthServices {
     },
     health: async () => ({
       services: { kms: "running", cloudhsmv2: "running", sts: "running" },
-      unusableKeys: kms.health.unsound(),
-      orphanedKeyMaterial: await orphans(kms),
+      unusableKeys: all().flatMap((kms) => kms.health.unsound()),
+      orphanedKeyMaterial: (await Promise.all(all().map(orphans))).flat(),
     }),
     ready: async () => {
-      const reasons = open ? await unreachable(kms) : ["the server is still starting"];
+      const reasons = open
+        ? (await Promise.all(all().map(unreachable))).flat()
+        : ["the server is still starting"];
       return { ready: reasons.length === 0, reasons };
     },
   };

@@ -36,7 +36,7 @@ export function keyStoreServices(kms: Kms): KeyStoreServices {
     idOrName: string,
   ): Promise<void> => {
     const { CustomKeyStoreId } = kms.keyStores.byName(idOrName) ?? findKeyStore(kms, idOrName);
-    await callAsRoot(trentService, name, { CustomKeyStoreId }, { kms }, kms.account);
+    await callAsRoot(trentService, name, { CustomKeyStoreId }, { kms }, kms);
   };
   return {
     stores: () => {

@@ -27,7 +27,7 @@ export interface Store {
 
 /**
  * Take the data directory and open its database, migrating it to this program's version.
- * @throws Refusal exit 75 when another server owns the directory, 78 when the database is newer than the program
+ * @throws Refusal exit 75 when another server owns the directory, 78 when the database is newer than the program or damaged
  */
 export async function openStore(directory: string): Promise<Store> {
   const release = takeOwnership(directory);
@@ -51,8 +51,19 @@ export async function openStore(directory: string): Promise<Store> {
     };
   } catch (error) {
     release();
+    if (isDamage(error))
+      throw new Refusal(
+        `The state database ${join(directory, "keystead.db")} is damaged; restore it from a backup of the data directory.`,
+        78,
+        { cause: error },
+      );
     throw error;
   }
+}
+
+function isDamage(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" && /^SQLITE_(?:NOTADB|CORRUPT)/.test(code);
 }
 
 async function migrate(db: Db, directory: string): Promise<void> {

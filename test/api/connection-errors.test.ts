@@ -13,7 +13,6 @@ import {
 import { DeleteCustomKeyStoreCommand, DescribeKeyCommand } from "@aws-sdk/client-kms";
 import { expect, test, vi } from "vitest";
 import {
-  connectStore,
   createStore,
   describeStore,
   disconnectStore,
@@ -27,7 +26,6 @@ import {
   disconnectFailed,
   expectFailedConnect,
   expectRepaired,
-  expectStoreNetwork,
 } from "./connection-story.ts";
 
 /** Undefined when it is deleted. */
@@ -151,22 +149,4 @@ test("INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET: a subnet filled up; one freed addre
   await fill(1);
   await expectRepaired(keystead, story);
   expect((await subnetIn(keystead, "us-east-1c")).AvailableIpAddressCount).toBe(0);
-});
-
-test("a connect that is interrupted by Disconnect stops where it is and takes its network away", async () => {
-  const keystead = await startKeystead();
-  const story = await disconnectedStory(keystead);
-  await keystead.manage("POST", "clock/freeze");
-  const hold = { progression: "time", seconds: 60 };
-  await keystead.manage("PUT", "transitions/kms::custom-key-store", hold);
-  const connecting = connectStore(keystead, story.storeId);
-  const outcome = refusal(connecting);
-  // Held where the minutes of AWS are simulated: everything of the network is there by then.
-  await vi.waitFor(() => expectStoreNetwork(keystead, story.storeId, story.cluster.clusterId), {
-    timeout: 20_000,
-  });
-  expect((await describeStore(keystead, story.storeId)).ConnectionState).toBe("CONNECTING");
-  await keystead.manage("DELETE", "transitions/kms::custom-key-store");
-  await disconnectStore(keystead, story.storeId);
-  void outcome;
 });

@@ -132,7 +132,7 @@ export async function bench(
   const call = async (name: string, input: object): Promise<ApiAnswer> => {
     const operation = baldrApiService[name];
     if (operation === undefined) throw new Error(`no operation ${name}`);
-    const caller = { account: "000000000000", arn: "arn:aws:iam::000000000000:root", accessKeyId: "test" };
+    const caller = { account: "000000000000", arn: "arn:aws:iam::000000000000:root", accessKeyId: "test", region: "us-east-1" };
     const context = { cloudhsm, caller, requestId: randomUUID() };
     return (await operation.run(validate(operation.input, input), context)) as ApiAnswer;
   };

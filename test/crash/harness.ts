@@ -67,7 +67,10 @@ function clientsOf(endpoint: string, directory: string): Keystead {
   const client = { endpoint, region: "us-east-1", credentials, maxAttempts: 1 };
   const manage: Keystead["manage"] = async (method, path, body) => {
     const json = { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
-    const response = await fetch(`${endpoint}/_keystead/${path}`, { method, ...(body === undefined ? {} : json) });
+    const response = await fetch(`${endpoint}/_keystead/${path}`, {
+      method,
+      ...(body === undefined ? {} : json),
+    });
     const text = await response.text();
     return { status: response.status, body: text === "" ? undefined : (JSON.parse(text) as unknown) };
   };
@@ -88,7 +91,11 @@ function clientsOf(endpoint: string, directory: string): Keystead {
 
 /** Every connected key store is logged in. */
 export function ready({ keystead }: ServerProcess): Promise<void> {
-  return eventually("the server is ready", async () => (await keystead.manage("GET", "ready")).status === 200, 30_000);
+  return eventually(
+    "the server is ready",
+    async () => (await keystead.manage("GET", "ready")).status === 200,
+    30_000,
+  );
 }
 
 /** What the directory of a server that does not run has recorded. */

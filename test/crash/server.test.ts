@@ -1,5 +1,5 @@
 /** The server killed, its workers killed, and the server asked to end, all while CONNECTED. */
-import { CreateKeyCommand, DecryptCommand, EncryptCommand, ListKeysCommand } from "@aws-sdk/client-kms";
+import { DecryptCommand, EncryptCommand, ListKeysCommand } from "@aws-sdk/client-kms";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import {
@@ -40,14 +40,6 @@ async function decryptOrFault(keystead: Keystead, blob: Uint8Array): Promise<Buf
     expect(error instanceof Error ? error.name : error).toMatch(FAULT);
     return "fault";
   }
-}
-
-/** Of the workers of a server whose first act with warm spares was one connect, the one that serves it. */
-function servingFirst({ pid }: ServerProcess): number {
-  // Spares are taken oldest first: the first logs in and ends, the second logs in anew and serves.
-  const [oldest] = workersOf(pid);
-  if (oldest === undefined) throw new Error("no worker");
-  return oldest;
 }
 
 async function spares({ pid }: ServerProcess, count: number): Promise<void> {
@@ -96,15 +88,101 @@ test("kill -9 of a worker: the next call succeeds or is retryable, and another s
   const beside = (async () => {
     while (!over) unaffected.push(await decrypt(keystead, otherBlob));
   })();
+  // Spares are taken oldest first, so the oldest worker serves the store that was connected first,
+  // and after its replacement by a spare the second oldest does.
+  const [, otherWorker = 0] = workersOf(server.pid);
   for (let round = 0; round < 5; round += 1) {
-    const serving = round === 0 ? servingFirst(server) : undefined;
-    for (const pid of serving === undefined ? [] : [serving]) process.kill(pid, "SIGKILL");
+    const victim = workersOf(server.pid)[round === 0 ? 0 : 1] ?? 0;
+    expect(victim).not.toBe(otherWorker);
+    process.kill(victim, "SIGKILL");
     expect(["fault", SECRET]).toContainEqual(await decryptOrFault(keystead, oneBlob));
-    await eventually("service is back", async () => (await decryptOrFault(keystead, oneBlob)) !== "fault", 5_000);
+    await eventually(
+      "service is back",
+      async () => (await decryptOrFault(keystead, oneBlob)) !== "fault",
+      5_000,
+    );
+    await spares(server, 4);
   }
   over = true;
   await beside;
+  expect(isRunning(otherWorker)).toBe(true);
   expect(unaffected.length).toBeGreaterThan(10);
   for (const plaintext of unaffected) expect(plaintext).toEqual(SECRET);
   expect(await describeStore(keystead, oneStore)).toMatchObject({ ConnectionState: "CONNECTED" });
+});
+
+test("kill -9 of workers while keys are made: every key that was answered works, nothing else is listed", async () => {
+  const server = await serve(temporaryDirectory());
+  const { keystead } = server;
+  const { storeId, keyArn } = await connectedStore(keystead);
+  const answered = [keyArn];
+  for (let round = 0; round < 6; round += 1) {
+    const making = Array.from({ length: 4 }, () =>
+      createKey(keystead, storeId).then(
+        (arn) => void answered.push(arn),
+        (error: unknown) => expect((error as Error).name).toMatch(FAULT),
+      ),
+    );
+    await sleep(5 + 15 * round);
+    for (const pid of workersOf(server.pid)) process.kill(pid, "SIGKILL");
+    await Promise.all(making);
+    await eventually("service is back", async () => {
+      const probe = encrypt(keystead, keyArn).then(
+        () => true,
+        () => false,
+      );
+      return probe;
+    });
+  }
+  answered.push(await createKey(keystead, storeId));
+  const { Keys } = await keystead.kms.send(new ListKeysCommand({}));
+  expect((Keys ?? []).map((key) => key.KeyArn).toSorted()).toEqual(answered.toSorted());
+  for (const arn of answered) expect(await decrypt(keystead, await encrypt(keystead, arn))).toEqual(SECRET);
+});
+
+test("SIGTERM: requests in flight are answered, then the server and its workers end, with 0", async () => {
+  const server = await serve(temporaryDirectory());
+  const { keystead } = server;
+  const { keyArn } = await connectedStore(keystead);
+  await encrypt(keystead, keyArn);
+  await spares(server, 3);
+  const workers = workersOf(server.pid);
+  const [serving = 0] = workers;
+  // A worker that stands still holds the answers back until the signal has been sent.
+  process.kill(serving, "SIGSTOP");
+  const inFlight = Array.from({ length: 40 }, () => encrypt(keystead, keyArn));
+  await sleep(500);
+  const signalled = performance.now();
+  const ended = server.end("SIGTERM");
+  await sleep(500);
+  await expect(fetch(`${server.endpoint}/_keystead/health`)).rejects.toThrow("fetch failed");
+  process.kill(serving, "SIGCONT");
+  for (const blob of await Promise.all(inFlight)) expect(blob.length).toBeGreaterThan(SECRET.length);
+  expect(await ended).toBe(0);
+  expect(performance.now() - signalled).toBeLessThan(10_000);
+  await eventually("no worker survives", () => !workers.some(isRunning), 5_000);
+});
+
+test("SIGTERM of an idle server with open connections does not wait for them", async () => {
+  const server = await serve(temporaryDirectory());
+  await server.keystead.kms.send(new ListKeysCommand({}));
+  await server.keystead.manage("GET", "health");
+  const signalled = performance.now();
+  expect(await server.end("SIGTERM")).toBe(0);
+  expect(performance.now() - signalled).toBeLessThan(5_000);
+});
+
+test("a second SIGTERM does not wait", async () => {
+  const server = await serve(temporaryDirectory());
+  const { keyArn } = await connectedStore(server.keystead);
+  const [serving = 0] = workersOf(server.pid);
+  process.kill(serving, "SIGSTOP");
+  const call = encrypt(server.keystead, keyArn).catch((error: unknown) => error);
+  await sleep(200);
+  void server.end("SIGTERM");
+  await sleep(200);
+  expect(await server.end("SIGTERM")).toBe(130);
+  expect(await call).toBeInstanceOf(Error);
+  process.kill(serving, "SIGCONT");
+  await eventually("its worker ends too", () => !isRunning(serving));
 });

@@ -71,6 +71,7 @@ export async function startFront(options: Partial<FrontOptions> = {}): Promise<R
   const observed: Observation[] = [];
   const front = createFront({
     region: REGION,
+    regions: new Set([REGION]),
     account: ACCOUNT,
     auth: "any",
     credentials: new Map([
@@ -86,7 +87,7 @@ export async function startFront(options: Partial<FrontOptions> = {}): Promise<R
         signingName: "kms",
         messageMember: "message",
         table: table(trent),
-        context: { greeting: "hello" },
+        context: () => ({ greeting: "hello" }),
         internalError: "KMSInternalException",
       },
       {
@@ -94,7 +95,7 @@ export async function startFront(options: Partial<FrontOptions> = {}): Promise<R
         signingName: "cloudhsm",
         messageMember: "Message",
         table: table(baldr),
-        context: { greeting: "hello" },
+        context: () => ({ greeting: "hello" }),
         internalError: "CloudHsmInternalFailureException",
       },
     ],

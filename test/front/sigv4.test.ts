@@ -27,7 +27,7 @@ function verifier(
     ...(sessionToken && { sessionToken }),
   };
   return new SignatureVerifier({
-    region: "us-east-1",
+    regions: new Set(["us-east-1"]),
     credentials: new Map([["AKIDEXAMPLE", credential]]),
     log: { ...silent, warn },
     now: () => now,
@@ -117,6 +117,7 @@ test.each(VECTORS)("AWS test vector %s", (_name, method, target, extra, signed, 
     account: "000000000000",
     arn: ARN,
     accessKeyId: "AKIDEXAMPLE",
+    region: "us-east-1",
   });
 });
 

@@ -1,0 +1,134 @@
+/**
+ * The ConnectionErrorCodes of a token that is out of reach (NETWORK_ERRORS) or damaged
+ * (INTERNAL_ERROR). The repair is to put back what is missing; neither may ever make
+ * keystead initialise a token again (issue 2 §4).
+ */
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { startKeystead, temporaryDirectory } from "./harness.ts";
+import {
+  disconnectedStory,
+  disconnectFailed,
+  expectFailedConnect,
+  expectRepaired,
+  tokenFiles,
+} from "./connection-story.ts";
+import { signalAndReap, workersWith } from "./worker-processes.ts";
+
+/** A connect that gets no worker gives up after 20 s of wall time (src/kms/connection.ts). */
+const LOGIN_DEADLINE_TIMEOUT_MS = 110_000;
+
+/** A private copy of the PKCS#11 library, so that it can be taken away, and its workers told from others. */
+function privateModule(): string {
+  const module = join(temporaryDirectory(), "libsofthsm2.so");
+  copyFileSync(loadConfig({ dataDir: "unused" }, {}).module, module);
+  return module;
+}
+
+test("NETWORK_ERRORS: the token's directory was moved away; moved back, it is the same token", async () => {
+  const keystead = await startKeystead();
+  const story = await disconnectedStory(keystead);
+  const { home, header } = tokenFiles(keystead, story.cluster.clusterId);
+  const before = readFileSync(header);
+  const elsewhere = join(keystead.directory, "elsewhere");
+  renameSync(home, elsewhere);
+  await expectFailedConnect(keystead, story, "NETWORK_ERRORS");
+  await disconnectFailed(keystead, story.storeId);
+  renameSync(elsewhere, home);
+  expect(tokenFiles(keystead, story.cluster.clusterId).home).toBe(home);
+  expect(readFileSync(header)).toEqual(before);
+  await expectRepaired(keystead, story);
+});
+
+test(
+  "NETWORK_ERRORS: no HSM worker can be started, because the PKCS#11 library is gone, until it is there again",
+  async () => {
+    const module = privateModule();
+    const keystead = await startKeystead({ module });
+    const story = await disconnectedStory(keystead);
+    renameSync(module, `${module}.away`);
+    // The warm spares have the library loaded; without them every start fails.
+    await signalAndReap(await workersWith(module), "SIGKILL");
+    await expectFailedConnect(keystead, story, "NETWORK_ERRORS");
+    await disconnectFailed(keystead, story.storeId);
+    renameSync(`${module}.away`, module);
+    await expectRepaired(keystead, story);
+  },
+  LOGIN_DEADLINE_TIMEOUT_MS,
+);
+
+test(
+  "NETWORK_ERRORS: the HSM workers hang until the connect's deadline, and answer again",
+  async () => {
+    const module = privateModule();
+    const keystead = await startKeystead({ module });
+    const story = await disconnectedStory(keystead);
+    const spares = await workersWith(module);
+    for (const pid of spares) process.kill(pid, "SIGSTOP");
+    await expectFailedConnect(keystead, story, "NETWORK_ERRORS");
+    await disconnectFailed(keystead, story.storeId);
+    // The one that was tried is ended, the others are still waiting.
+    for (const pid of await workersWith(module)) process.kill(pid, "SIGCONT");
+    await expectRepaired(keystead, story);
+  },
+  LOGIN_DEADLINE_TIMEOUT_MS,
+);
+
+test("INTERNAL_ERROR: the token's header and its side copy are both unreadable, until one of them is put back", async () => {
+  const keystead = await startKeystead();
+  const story = await disconnectedStory(keystead);
+  const { header, sideCopy } = tokenFiles(keystead, story.cluster.clusterId);
+  const garbage = Buffer.alloc(321, "not a token header ");
+  for (const restored of [header, sideCopy]) {
+    const whole = readFileSync(header);
+    for (const file of [header, sideCopy]) writeFileSync(file, garbage);
+    await expectFailedConnect(keystead, story, "INTERNAL_ERROR");
+    await disconnectFailed(keystead, story.storeId);
+    for (const file of [header, sideCopy]) expect(readFileSync(file)).toEqual(garbage);
+    writeFileSync(restored, whole);
+    await expectRepaired(keystead, story);
+    await disconnectFailed(keystead, story.storeId);
+  }
+});
+
+test("a damaged header alone is no failure: the connect takes the side copy", async () => {
+  const keystead = await startKeystead();
+  const story = await disconnectedStory(keystead);
+  writeFileSync(tokenFiles(keystead, story.cluster.clusterId).header, "");
+  await expectRepaired(keystead, story);
+});
+
+/** Offset of the first byte string's length in an object file: generation, then attribute type, kind and value. */
+function firstLength(file: Buffer): number {
+  const BYTES = 3n;
+  const LENGTHS: Readonly<Record<string, number>> = { "1": 1, "2": 8 };
+  for (let at = 8; at + 16 < file.length; ) {
+    const kind = file.readBigUInt64BE(at + 8);
+    if (kind === BYTES) return at + 16;
+    const length = LENGTHS[String(kind)];
+    if (length === undefined) break;
+    at += 16 + length;
+  }
+  throw new Error("no byte string in the object file");
+}
+
+test("INTERNAL_ERROR: a damaged key file ends the process that reads it, and only that one; put back, the key is there", async () => {
+  const keystead = await startKeystead();
+  const story = await disconnectedStory(keystead);
+  const { keys, header } = tokenFiles(keystead, story.cluster.clusterId);
+  const [file] = keys;
+  if (file === undefined || keys.length > 1) throw new Error(`${keys.length} key files`);
+  const whole = readFileSync(file);
+  const damaged = Buffer.from(whole);
+  damaged.writeBigUInt64BE(0x7fff_ffff_ffff_ff00n, firstLength(whole));
+  mkdirSync(join(keystead.directory, "kept"));
+  renameSync(file, join(keystead.directory, "kept", "key.object"));
+  writeFileSync(file, damaged);
+  await expectFailedConnect(keystead, story, "INTERNAL_ERROR");
+  await disconnectFailed(keystead, story.storeId);
+  expect(readFileSync(header).length).toBeGreaterThan(0);
+  renameSync(join(keystead.directory, "kept", "key.object"), file);
+  await expectRepaired(keystead, story);
+});

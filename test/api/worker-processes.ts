@@ -1,0 +1,45 @@
+/** The HSM workers that this test process started, found in /proc as an operator would find them. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const FOUND_WITHIN_MS = 20_000;
+
+function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // The process ended meanwhile.
+    return otherwise;
+  }
+}
+
+/** Process ids of the children of this process whose environment and memory map name a PKCS#11 library. */
+function childrenWith(module: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => readOr(`/proc/${pid}/status`, "").includes(`\nPPid:\t${process.pid}\n`))
+    .filter((pid) => readOr(`/proc/${pid}/environ`, "").includes(JSON.stringify(module)))
+    .map(Number);
+}
+
+/** The two warm spares of a server that has nothing connected, fully started. */
+export async function workersWith(module: string): Promise<number[]> {
+  const end = Date.now() + FOUND_WITHIN_MS;
+  for (;;) {
+    const found = childrenWith(module);
+    const started = found.filter((pid) => readOr(`/proc/${pid}/maps`, "").includes("libsofthsm2"));
+    if (found.length > 0 && started.length === found.length) return found;
+    if (Date.now() > end) throw new Error(`${started.length} of ${found.length} workers started`);
+    await sleep(20);
+  }
+}
+
+/** Send a deadly signal, and wait until the processes are gone and this process knows it. */
+export async function signalAndReap(pids: readonly number[], signal: NodeJS.Signals): Promise<void> {
+  for (const pid of pids) process.kill(pid, signal);
+  const end = Date.now() + FOUND_WITHIN_MS;
+  while (pids.some((pid) => existsSync(`/proc/${pid}`))) {
+    if (Date.now() > end) throw new Error("the workers did not end");
+    await sleep(20);
+  }
+}
