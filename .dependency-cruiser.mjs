@@ -6,6 +6,7 @@
 /** Folder (or top-level file) → the folders of ours it may import, itself aside. */
 const ARROWS = {
   core: [],
+  access: ["core"],
   reconciler: ["core"],
   store: ["core"],
   hsm: ["core"],
@@ -14,7 +15,7 @@ const ARROWS = {
   kms: ["cloudhsm", "network", "hsm", "store", "reconciler", "core"],
   front: ["core"],
   manage: ["kms", "cloudhsm", "network", "hsm", "store", "reconciler", "core"],
-  config: ["core"],
+  config: ["access", "core"],
   index: ["server", "config", "manage", "core"],
   cli: ["core"],
 };

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { credentials, resolveCredentials, type Credential } from "./access/credentials.ts";
 import { Refusal } from "./core/errors.ts";
 
 /** Where distributions install SoftHSM2; the first that exists is the default module. */
@@ -19,22 +20,14 @@ const MODULE_PATHS = [
   "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 ] as const;
 
-const principal = z.strictObject({
-  accessKeyId: z.string().min(1).max(128),
-  secretAccessKey: z.string().min(1),
-  sessionToken: z.string().optional(),
-  /** 12 digits; the configured account when absent. */
-  account: z
-    .string()
-    .regex(/^\d{12}$/)
-    .optional(),
-  /** The principal's ARN; the account's root when absent. */
-  arn: z.string().startsWith("arn:").optional(),
-});
-
 /** SoftHSM's configuration is lines of `key = value`: a control character in a path would add a line. */
-// oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be there
-const path = z.string().regex(/^[^\u0000-\u001f]+$/, "must be a path without control characters");
+const path = z
+  .string()
+  .min(1)
+  .refine(
+    (text) => ![...text].some((character) => character < " "),
+    "must be a path without control characters",
+  );
 
 const password = z.string().regex(/^[A-Za-z0-9]{7,32}$/, "must be 7 to 32 letters and digits");
 
@@ -49,14 +42,16 @@ const schema = z.strictObject({
   dataDir: path.optional(),
   /** `serve` on a temporary data directory that is removed at the end; for in-process use. */
   temporary: z.boolean().default(false),
-  /** sigv4 verifies signatures of the configured credentials; any takes every request. */
-  auth: z.enum(["sigv4", "any"]).default("sigv4"),
+  /** sigv4 verifies signatures of the configured credentials; iam also asks policies and grants; any takes every request. */
+  auth: z.enum(["sigv4", "iam", "any"]).default("sigv4"),
   /** Lets `--auth any` listen on an address other machines can reach. */
   allowAnonymousRemote: z.stringbool().or(z.boolean()).default(false),
   /** Host names answered besides the loopback ones. */
   allowedHosts: z.array(z.string()).default([]),
   /** How long connects and cluster lifecycles take. */
   timing: z.enum(["instant", "dev", "aws"]).default("dev"),
+  /** aws limits request rates as AWS does; counted quotas hold always. */
+  quotas: z.enum(["off", "aws"]).default("off"),
   /** PKCS#11 library. */
   module: path.optional(),
   /** Who runs the data-key verbs. */
@@ -71,10 +66,7 @@ const schema = z.strictObject({
     .regex(/^\d{12}$/)
     .default("000000000000"),
   /** Who may sign requests; `test`/`test` when absent. */
-  credentials: z
-    .array(principal)
-    .min(1)
-    .default([{ accessKeyId: "test", secretAccessKey: "test" }]),
+  credentials: credentials.default([{ accessKeyId: "test", secretAccessKey: "test", policies: [] }]),
   /** Bearer token of the management API on a non-loopback address; generated when absent. */
   managementToken: z.string().min(16).optional(),
   /** Passwords of dev mode's demo cluster. */
@@ -82,7 +74,11 @@ const schema = z.strictObject({
   devKmsuserPassword: password.default("kmsPswd7"),
 });
 
-export type Config = Omit<z.infer<typeof schema>, "dataDir" | "module" | "managementToken"> & {
+export type Config = Omit<
+  z.infer<typeof schema>,
+  "dataDir" | "module" | "managementToken" | "credentials"
+> & {
+  readonly credentials: readonly Credential[];
   readonly dataDir: string | undefined;
   readonly module: string;
   readonly managementToken: string | undefined;
@@ -169,6 +165,7 @@ export function loadConfig(flags: Values, environment: NodeJS.ProcessEnv = proce
   return {
     ...config,
     module,
+    credentials: resolveCredentials(config.credentials, config.account),
     dataDir: config.dataDir === undefined ? undefined : resolve(config.dataDir),
     managementToken: config.managementToken,
   };

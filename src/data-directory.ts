@@ -61,13 +61,14 @@ export function prepareDataDirectory(directory: string): void {
 
 /** An empty database opens as a valid one: tokens without their database must not look like a fresh start. */
 function requireDatabase(directory: string): void {
-  const clusters = join(directory, "clusters");
   const database = join(directory, "keystead.db");
-  const hasTokens = existsSync(clusters) && readdirSync(clusters).length > 0;
+  const hasTokens = ["clusters", "backups"]
+    .map((name) => join(directory, name))
+    .some((tokens) => existsSync(tokens) && readdirSync(tokens).length > 0);
   const hasState = existsSync(database) && statSync(database).size > 0;
   if (hasTokens && !hasState)
     throw new Refusal(
-      `The data directory ${directory} has tokens but no state database; restore keystead.db from a backup, or move the clusters directory away.`,
+      `The data directory ${directory} has tokens but no state database; restore keystead.db from a backup, or move the clusters and backups directories away.`,
       78,
     );
 }

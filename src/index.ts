@@ -15,7 +15,7 @@ import { startServer } from "./server.ts";
 export interface KeysteadOptions {
   readonly port?: number;
   readonly dataDir?: string;
-  readonly auth?: "sigv4" | "any";
+  readonly auth?: "sigv4" | "iam" | "any";
   readonly timing?: "instant" | "dev" | "aws";
   readonly module?: string;
   readonly backend?: "native" | "graphene";

@@ -1,17 +1,22 @@
 /** Back to an empty account: sessions closed, tokens removed, state emptied, clock and transitions as configured. */
+import { rm } from "node:fs/promises";
 import { MODELS } from "./core/transitions.ts";
 import type { Kms } from "./kms/service.ts";
+import { loadBooks } from "./services.ts";
 
 /** Children before parents, because of the foreign keys. */
 const TABLES = [
   "key_intents",
   "orphans",
+  "aliases",
+  "grants",
   "keys",
   "former_passwords",
   "key_stores",
   "operator_sessions",
   "hsm_users",
   "hsms",
+  "backups",
   "clusters",
   "network_interfaces",
   "security_groups",
@@ -32,9 +37,10 @@ export async function emptyState(kms: Kms): Promise<void> {
     kms.logins.delete(ClusterId);
     await kms.tokens.of(ClusterId).remove();
   }
+  await rm(kms.cloudhsm.backupDirectory, { recursive: true, force: true });
   kms.health.clear();
   for (const model of MODELS) kms.transitions.set(model, undefined);
   kms.clock.reset();
-  await Promise.all([kms.keys.load(), kms.keyStores.load()]);
+  await loadBooks(kms);
   await kms.network.seedDefaultVpc();
 }

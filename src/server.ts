@@ -6,8 +6,10 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { PolicyAuthorizer } from "./access/authorizer.ts";
 import { baldrApiService } from "./cloudhsm/service.ts";
 import { isLoopback, type Config } from "./config.ts";
+import type { Authorizer } from "./core/access.ts";
 import type { Clock } from "./core/clock.ts";
 import type { Caller, Operation, Service } from "./core/operation.ts";
 import { REGIONS } from "./core/regions.ts";
@@ -80,10 +82,13 @@ async function open(
     (await Promise.all(worlds.all().map(({ kms }) => keyStoreServices(kms).summaries()))).flat(),
   );
   const shared = openShared(config, directory, log, undo, metrics.pkcs11Call);
+  const regions = new Set([...REGIONS, config.region]);
   let started = false;
   const worlds = await openWorlds(directory, config, async (name, place) => {
     prepareDataDirectory(place);
-    const world = await openServices(shared, name, place, undo);
+    const inRegion = async (region: string): Promise<Services["cloudhsm"] | undefined> =>
+      regions.has(region) ? (await worlds.of({ account: name.account, region })).cloudhsm : undefined;
+    const world = await openServices(shared, name, place, undo, inRegion);
     if (started) await resume(world, undo);
     return world;
   });
@@ -159,6 +164,7 @@ function frontOptions(
     account: config.account,
     auth: config.auth,
     credentials: credentialsOf(config),
+    ...authorizerOf(config),
     allowedHosts: config.allowedHosts,
     management,
     observe,
@@ -191,18 +197,18 @@ function tableOf<C>(service: Service<C>): ReadonlyMap<string, Operation<unknown>
 
 function credentialsOf(config: Config): ReadonlyMap<string, Credential> {
   return new Map(
-    config.credentials.map(
-      ({ accessKeyId, secretAccessKey, sessionToken, account = config.account, arn }) => [
-        accessKeyId,
-        {
-          secretAccessKey,
-          account,
-          arn: arn ?? `arn:aws:iam::${account}:root`,
-          ...(sessionToken === undefined ? {} : { sessionToken }),
-        },
-      ],
-    ),
+    config.credentials.map(({ accessKeyId, secretAccessKey, sessionToken, account, arn }) => [
+      accessKeyId,
+      { secretAccessKey, account, arn, ...(sessionToken === undefined ? {} : { sessionToken }) },
+    ]),
   );
+}
+
+/** Who decides what a caller may do: nobody, unless policies are to be evaluated. */
+function authorizerOf({ auth, credentials }: Config): { readonly authorizer?: Authorizer } {
+  if (auth !== "iam") return {};
+  const identities = credentials.map(({ accessKeyId, policies }) => [accessKeyId, policies] as const);
+  return { authorizer: new PolicyAuthorizer(new Map(identities)) };
 }
 
 /** The configured token, or one kept in a file that only this user can read. */

@@ -3,24 +3,30 @@
  * handed to each other here and nowhere else.
  */
 import { join } from "node:path";
+import { backupKeeper } from "./cloudhsm/backup-scan.ts";
 import type { CloudHsm } from "./cloudhsm/context.ts";
 import { registerClusterDrivers, resumeClusters } from "./cloudhsm/drivers.ts";
 import { KmsLogins } from "./cloudhsm/users.ts";
 import type { Config } from "./config.ts";
 import { Clock } from "./core/clock.ts";
+import { reason } from "./core/errors.ts";
 import type { Logger } from "./core/logger.ts";
 import { Mutexes } from "./core/mutex.ts";
 import { Transitions } from "./core/transitions.ts";
 import type { CallObserver } from "./hsm/client.ts";
 import type { Spares } from "./hsm/spares.ts";
 import { Tokens, warmSpares } from "./hsm/tokens.ts";
+import { AliasBook } from "./kms/alias-book.ts";
 import { ClusterStandings } from "./kms/cluster-standing.ts";
 import { driveKeyStore } from "./kms/connection.ts";
+import { GrantBook } from "./kms/grant-book.ts";
 import { KeyBook } from "./kms/key-book.ts";
 import { deleteDueKeys } from "./kms/key-deletion.ts";
 import { KeyHealth } from "./kms/key-health.ts";
+import { KeyUsage } from "./kms/key-usage.ts";
 import { KmsuserPasswords } from "./kms/kmsuser.ts";
 import type { Kms } from "./kms/service.ts";
+import { Rates } from "./kms/rates.ts";
 import { Progress } from "./kms/progress.ts";
 import { StoreBook } from "./kms/store-book.ts";
 import { Network } from "./network/network.ts";
@@ -29,8 +35,8 @@ import { openStore, type Store } from "./store/database.ts";
 import { openVault, type Vault } from "./store/vault.ts";
 import type { WorldName } from "./worlds.ts";
 
-/** Due deletions are looked for this often, in wall time, and whenever the virtual clock is moved. */
-const DELETION_SCAN_MS = 10_000;
+/** What is due is looked for this often, in wall time, and whenever the virtual clock is moved. */
+const SCAN_MS = 10_000;
 
 /** What closing does, last first. */
 export type Undo = (() => Promise<void> | void)[];
@@ -57,13 +63,16 @@ export async function resume({ kms, cloudhsm, reconciler }: Services, undo: Undo
   await resumeClusters(cloudhsm);
   const connected = ids.filter((id) => kms.keyStores.get(id)?.ConnectionState === "CONNECTED");
   await Promise.all(connected.map((id) => reconciler.idle(id)));
-  scanDeletions(kms, undo);
+  scanRegularly(kms, undo, "due deletions", () => deleteDueKeys(kms));
+  scanRegularly(kms, undo, "unwritten key uses", () => kms.usage.flush());
+  scanRegularly(kms, undo, "backups", backupKeeper(cloudhsm));
 }
 
 /** What all worlds of a server share. */
 export interface Shared {
   readonly modulePath: string;
   readonly backend: Config["backend"];
+  readonly quotas: Config["quotas"];
   readonly clock: Clock;
   readonly transitions: Transitions;
   readonly vault: Vault;
@@ -79,13 +88,13 @@ export function openShared(
   undo: Undo,
   observe: CallObserver,
 ): Shared {
-  const { module: modulePath, backend } = config;
+  const { module: modulePath, backend, quotas } = config;
   const clock = new Clock();
   const spares = warmSpares({ modulePath, backend, observe });
   undo.push(() => spares.close());
   undo.push(() => clock.close());
   const transitions = new Transitions(clock, config.timing);
-  return { modulePath, backend, clock, transitions, vault: openVault(directory), spares, log };
+  return { modulePath, backend, quotas, clock, transitions, vault: openVault(directory), spares, log };
 }
 
 /** Open a world's state and construct its services; `undo` learns how to close them. */
@@ -94,24 +103,37 @@ export async function openServices(
   { account, region }: WorldName,
   directory: string,
   undo: Undo,
+  inRegion: CloudHsm["inRegion"],
 ): Promise<Services> {
   const store = await openStore(directory);
   undo.push(() => store.close());
-  const services = construct(shared, { account, region }, directory, store);
+  const services = construct(shared, { account, region }, directory, store, inRegion);
   const { kms, reconciler } = services;
+  undo.push(() =>
+    kms.usage.flush().catch((error: unknown) => {
+      shared.log.error({ reason: reason(error) }, "the last key uses could not be written");
+    }),
+  );
   undo.push(async () => {
     await reconciler.close();
     await Promise.all([...kms.sessions.values()].map((session) => session.close()));
   });
-  await Promise.all([kms.keys.load(), kms.keyStores.load(), kms.network.seedDefaultVpc()]);
+  await loadBooks(kms);
+  await kms.network.seedDefaultVpc();
   return services;
 }
 
+/** Read what is kept in memory for the request path. */
+export async function loadBooks({ keys, keyStores, aliases, grants, usage }: Kms): Promise<void> {
+  await Promise.all([keys, keyStores, aliases, grants, usage].map((book) => book.load()));
+}
+
 function construct(
-  { modulePath, backend, clock, transitions, vault, spares, log }: Shared,
+  { modulePath, backend, quotas, clock, transitions, vault, spares, log }: Shared,
   { account, region }: WorldName,
   directory: string,
   store: Store,
+  inRegion: CloudHsm["inRegion"],
 ): Services {
   const reconciler = new Reconciler(log);
   const network = new Network({ store, region });
@@ -123,6 +145,8 @@ function construct(
   const cloudhsm: CloudHsm = {
     ...shared,
     vault,
+    backupDirectory: join(directory, "backups"),
+    inRegion,
     mutexes: new Mutexes(),
     kmsLogins: logins,
     keyRegister: (clusterId) => Promise.resolve(registeredKeys(keyStores, keys, clusterId)),
@@ -132,12 +156,16 @@ function construct(
     cloudhsm,
     logins,
     keys,
+    aliases: new AliasBook(store),
+    grants: new GrantBook(store),
+    usage: new KeyUsage(store),
     keyStores,
     passwords: new KmsuserPasswords(keyStores, vault, () => clock.now()),
     standings: new ClusterStandings(store),
     health: new KeyHealth(),
     sessions: new Map(),
     progress: new Progress(),
+    rates: new Rates(quotas === "aws"),
     turns: new Mutexes(),
   };
   registerClusterDrivers(cloudhsm);
@@ -158,18 +186,17 @@ function registeredKeys(
     .map((key) => ({ id: key.BackingKeyId, label: key.Arn }));
 }
 
-function scanDeletions(kms: Kms, undo: Undo): void {
+/** Look for what time has made due, again and again, never two looks at a time. */
+function scanRegularly({ clock, log }: Kms, undo: Undo, what: string, look: () => Promise<void>): void {
   let scanning = Promise.resolve();
   const scan = (): void => {
-    scanning = scanning
-      .then(() => deleteDueKeys(kms))
-      .catch((error: unknown) => {
-        kms.log.error({ reason: String(error) }, "the scan for due deletions failed");
-      });
+    scanning = scanning.then(look).catch((error: unknown) => {
+      log.error({ reason: reason(error) }, `the scan for ${what} failed`);
+    });
   };
-  const timer = setInterval(scan, DELETION_SCAN_MS);
+  const timer = setInterval(scan, SCAN_MS);
   timer.unref();
-  kms.clock.onChange(scan);
+  clock.onChange(scan);
   scan();
   undo.push(async () => {
     clearInterval(timer);

@@ -69,7 +69,7 @@ function transitionCommands(program: Command): void {
   transitions
     .command("set")
     .description("choose a progression: immediate, 2.5s, or 3 (describes)")
-    .argument("<model>", "kms::custom-key-store, cloudhsmv2::cluster or cloudhsmv2::hsm")
+    .argument("<model>", "kms::custom-key-store, or cloudhsmv2::cluster, ::hsm or ::backup")
     .argument("<progression>", "immediate, a duration, or a number of describes")
     .action(async (model: string, progression: string, _options: object, command: Command) => {
       const { client, format } = sessionOf(command);

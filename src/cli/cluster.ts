@@ -44,6 +44,12 @@ export function clusterCommands(program: Command): void {
     .option("--ca-file <file>", "write the CA certificate here, for create-custom-key-store")
     .action(initCluster);
   cluster
+    .command("restore")
+    .description("create a cluster from a backup, with HSMs that have its keys and users")
+    .argument("<backup id>", "the backup; `backup list` shows those there are")
+    .option("--hsms <count>", "HSMs of the cluster", wholeNumber, 2)
+    .action(restoreCluster);
+  cluster
     .command("wait")
     .description("wait until a cluster is in a state, and optionally has a number of ACTIVE HSMs")
     .argument("<cluster id>", "the cluster")
@@ -86,6 +92,12 @@ async function initCluster(id: string, options: PasswordOptions, command: Comman
   const { adminPassword, kmsuserPassword } = options;
   const path = `clusters/${encodeURIComponent(id)}/init`;
   report(format, await client.post<CreatedCluster>(path, { adminPassword, kmsuserPassword }), options.caFile);
+}
+
+async function restoreCluster(id: string, { hsms }: { hsms: number }, command: Command): Promise<void> {
+  const { client, format } = sessionOf(command);
+  const path = `backups/${encodeURIComponent(id)}/restore`;
+  report(format, await client.post<CreatedCluster>(path, { hsms }), undefined);
 }
 
 function report(format: Format, created: CreatedCluster, caFile: string | undefined): void {

@@ -10,7 +10,7 @@ function row(title: string, ...cells: readonly string[]): string {
 export function devBox(server: RunningServer): string {
   const info = server.info();
   const checked =
-    info.auth === "sigv4" ? "signatures are checked; --auth any switches that off" : "any signature passes";
+    info.auth !== "any" ? "signatures are checked; --auth any switches that off" : "any signature passes";
   return [
     `keystead ${VERSION}   dev mode: nothing is kept, do not put real secrets in it`,
     row("PKCS#11", info.modulePath),

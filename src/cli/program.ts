@@ -1,5 +1,6 @@
 /** The command tree. One module per topic adds its commands; this one has the global options. */
 import { Command } from "commander";
+import { backupCommands } from "./backups.ts";
 import { clusterCommands } from "./cluster.ts";
 import { DEFAULT_ENDPOINT } from "./client.ts";
 import { clockCommands } from "./clock.ts";
@@ -34,6 +35,7 @@ export function createProgram(): Command {
   storeCommands(program);
   explainCommand(program);
   clusterCommands(program);
+  backupCommands(program);
   hsmCommands(program);
   networkCommands(program);
   clockCommands(program);

@@ -19,6 +19,13 @@ const LOGIN = `${SELF} hsm --cluster-id ${CLUSTER} login --username admin --role
 const LOGOUT = `${SELF} hsm --cluster-id ${CLUSTER} logout`;
 const CHANGE = `${SELF} hsm --cluster-id ${CLUSTER} user change-password --username kmsuser --role crypto-user`;
 const TELL = `aws kms update-custom-key-store --custom-key-store-id ${STORE} --key-store-password <that password>`;
+/** Makes a related cluster: one with the same certificate, keys and users. */
+const RESTORE = [
+  `${SELF} backup list --cluster-id ${CLUSTER}   # the newest first, also of a deleted cluster`,
+  `${SELF} cluster restore <backup id>`,
+] as const;
+const AS_OF_BACKUP =
+  "# kmsuser has its password as of the backup. Has a connect changed it since, the result is INVALID_CREDENTIALS.";
 const USE_CLUSTER = `aws kms update-custom-key-store --custom-key-store-id ${STORE} --cloud-hsm-cluster-id <a cluster with the same certificate>`;
 
 const REPAIRS: ReadonlyMap<string, Repair> = new Map<string, Repair>([
@@ -28,9 +35,10 @@ const REPAIRS: ReadonlyMap<string, Repair> = new Map<string, Repair>([
       cause: "The cluster of the key store does not exist: the id is wrong, or the cluster was deleted.",
       steps: [
         "aws cloudhsmv2 describe-clusters        # is the id in it?",
+        "# If not: the removal of its last HSM has left a backup. Make a cluster of that.",
+        ...RESTORE,
         USE_CLUSTER,
-        "# Backups, from which AWS restores a deleted cluster, are not in this version of keystead:",
-        "# without a related cluster the key store's keys are lost; make a new cluster and a new key store.",
+        AS_OF_BACKUP,
       ],
     },
   ],
@@ -49,7 +57,11 @@ const REPAIRS: ReadonlyMap<string, Repair> = new Map<string, Repair>([
     "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET",
     {
       cause: "A private subnet of the cluster has no free IP address; KMS needs one in each.",
-      steps: [`${SELF} subnet list`, `${SELF} subnet fill <a full one> --free 2`],
+      steps: [
+        `${SELF} subnet list`,
+        `${SELF} subnet fill <a full one> --free 2`,
+        "# Or restore the cluster from a backup into larger subnets, as for SUBNET_NOT_FOUND.",
+      ],
     },
   ],
   [
@@ -86,9 +98,11 @@ const REPAIRS: ReadonlyMap<string, Repair> = new Map<string, Repair>([
     {
       cause: "A subnet in the cluster's configuration was deleted.",
       steps: [
+        "# A deleted subnet cannot come back under its id, so the cluster has to move to other subnets.",
+        `aws cloudhsmv2 delete-hsm --cluster-id ${CLUSTER} --hsm-id <one of its HSMs>   # makes a backup`,
+        ...RESTORE,
         USE_CLUSTER,
-        "# A deleted subnet cannot come back under its id, at AWS as here; AWS restores the cluster from a backup",
-        "# into new subnets. Backups are not in this version of keystead.",
+        AS_OF_BACKUP,
       ],
     },
   ],

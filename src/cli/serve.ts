@@ -45,9 +45,14 @@ function serverOptions(command: Command): Command {
     .option("--region <region>", "AWS Region (default us-east-1)")
     .option("--account <id>", "AWS account id (default 000000000000)")
     .addOption(
-      new Option("--auth <mode>", "check request signatures, or accept any").choices(["sigv4", "any"]),
+      new Option("--auth <mode>", "check signatures, check them and policies too, or accept any").choices([
+        "sigv4",
+        "iam",
+        "any",
+      ]),
     )
     .addOption(new Option("--timing <preset>", "how long lifecycles take").choices(["instant", "dev", "aws"]))
+    .addOption(new Option("--quotas <which>", "request rates: unlimited, or as AWS").choices(["off", "aws"]))
     .option("--module <path>", "PKCS#11 module (default: SoftHSM2 where the system has it)")
     .addOption(new Option("--backend <name>", "data-key verbs through").choices(["native", "graphene"]))
     .addOption(

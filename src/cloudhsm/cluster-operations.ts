@@ -1,10 +1,10 @@
 /** CreateCluster, DescribeClusters, ModifyCluster and DeleteCluster (reference: cloudhsm-v2 §2, §3). */
-import { AwsError } from "../core/errors.ts";
 import { newClusterId } from "../core/ids.ts";
 import { follow } from "../core/machine.ts";
 import { list, optional } from "../core/shape.ts";
 import type { Service } from "../core/operation.ts";
 import type { SecurityGroupRule } from "../network/network.ts";
+import { restorableBackup } from "./backup-restore.ts";
 import {
   clusterStructure,
   hsmsOf,
@@ -39,7 +39,7 @@ export const clusterOperations: Service<CloudHsmContext> = {
     {
       coverage: {
         kind: "partial",
-        note: "SourceBackupId is refused; DUALSTACK is recorded, but no IPv6 addresses are given. No quota of clusters.",
+        note: "DUALSTACK is recorded, but no IPv6 addresses are given. No quota of clusters.",
       },
     },
     {
@@ -52,22 +52,19 @@ export const clusterOperations: Service<CloudHsmContext> = {
       Mode: optional(shapes.mode),
     },
     async (input, { cloudhsm }) => {
-      if (input.SourceBackupId !== undefined)
-        throw new AwsError(
-          "CloudHsmServiceException",
-          "keystead does not implement CreateCluster from a backup yet.",
-        );
       checkHsmType(input.HsmType);
       checkTags(input.TagList ?? []);
       const place = await placeIn(cloudhsm, input.SubnetIds);
-      const cluster = await makeCluster(cloudhsm, {
-        ...place,
-        HsmType: input.HsmType,
-        BackupRetentionValue: retention(input.BackupRetentionPolicy) ?? DEFAULT_RETENTION_DAYS,
-        NetworkType: input.NetworkType ?? "IPV4",
-        Mode: input.Mode ?? "FIPS",
-        TagList: input.TagList ?? [],
-      });
+      const cluster = await fromSource(cloudhsm, input, (source) =>
+        makeCluster(cloudhsm, {
+          ...place,
+          ...source,
+          HsmType: input.HsmType,
+          BackupRetentionValue: retention(input.BackupRetentionPolicy) ?? DEFAULT_RETENTION_DAYS,
+          NetworkType: input.NetworkType ?? "IPV4",
+          TagList: input.TagList ?? [],
+        }),
+      );
       cloudhsm.reconciler.wake(cluster.ClusterId);
       return { Cluster: clusterStructure(cluster, []) };
     },
@@ -160,7 +157,24 @@ async function placeIn(cloudhsm: CloudHsm, subnetIds: readonly string[]): Promis
   return { VpcId, SubnetMapping };
 }
 
-type Wish = Place & Pick<ClusterRow, "HsmType" | "BackupRetentionValue" | "NetworkType" | "Mode" | "TagList">;
+type Source = Pick<ClusterRow, "SourceBackupId" | "Certificates" | "TrustAnchor" | "Mode">;
+
+/** What a cluster has from the start: nothing, or its backup's certificates. The purge leaves that backup alone meanwhile. */
+async function fromSource(
+  cloudhsm: CloudHsm,
+  { SourceBackupId: named, Mode: mode }: { readonly SourceBackupId?: string; readonly Mode?: string },
+  make: (source: Source) => Promise<ClusterRow>,
+): Promise<ClusterRow> {
+  if (named === undefined)
+    return make({ SourceBackupId: null, Certificates: {}, TrustAnchor: null, Mode: mode ?? "FIPS" });
+  const { BackupId } = await restorableBackup(cloudhsm, named, mode);
+  return cloudhsm.mutexes.run(BackupId, async () => {
+    const { Certificates, TrustAnchor, Mode } = await restorableBackup(cloudhsm, BackupId, mode);
+    return make({ SourceBackupId: BackupId, Certificates, TrustAnchor, Mode });
+  });
+}
+
+type Wish = Place & Source & Pick<ClusterRow, "HsmType" | "BackupRetentionValue" | "NetworkType" | "TagList">;
 
 /** Security group and row in one transaction. AWS's quota of clusters is left out: tests need many clusters. */
 async function makeCluster(cloudhsm: CloudHsm, wish: Wish): Promise<ClusterRow> {
@@ -183,9 +197,6 @@ async function makeCluster(cloudhsm: CloudHsm, wish: Wish): Promise<ClusterRow> 
       StateMessage: null,
       SecurityGroup: await cloudhsm.network.createSecurityGroup(group, trx),
       CreateTimestamp: cloudhsm.clock.now(),
-      SourceBackupId: null,
-      Certificates: {},
-      TrustAnchor: null,
       TokenSerial: null,
       SoPinSealed: null,
       PendingPinSealed: null,

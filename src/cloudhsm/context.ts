@@ -12,6 +12,7 @@ import type { Reconciler } from "../reconciler.ts";
 import type { Store } from "../store/database.ts";
 import type { Vault } from "../store/vault.ts";
 import { findCluster, type ClusterRow } from "./clusters.ts";
+import { question } from "./questions.ts";
 
 /** A key that KMS keeps on a cluster. */
 export interface RegisteredKey {
@@ -26,6 +27,7 @@ export type OperatedToken = Pick<
   ClusterToken,
   | "clusterId"
   | "directory"
+  | "label"
   | "present"
   | "initialize"
   | "verify"
@@ -33,6 +35,8 @@ export type OperatedToken = Pick<
   | "initUserPin"
   | "listKeys"
   | "destroyKey"
+  | "backup"
+  | "restore"
   | "remove"
 >;
 
@@ -45,6 +49,10 @@ export interface CloudHsm {
   /** `Tokens` of src/hsm/cluster-token.ts, as far as it is used here. */
   readonly tokens: { readonly modulePath: string; of(clusterId: string): OperatedToken };
   readonly reconciler: Reconciler;
+  /** Holds one directory per backup, named by its id. */
+  readonly backupDirectory: string;
+  /** The same account's CloudHSM in another Region, for copies of backups; undefined for what is no Region. */
+  inRegion(region: string): Promise<CloudHsm | undefined>;
   readonly region: string;
   readonly account: string;
   readonly log: Logger;
@@ -74,17 +82,20 @@ export function notFound(sentence: string): AwsError {
   return new AwsError("CloudHsmResourceNotFoundException", sentence);
 }
 
-/** An operation of the account that is about no single cluster. */
+/** An operation of the account that is about no single cluster, for a caller that may do it. */
 export function onAccount<const M extends Members>(
   facts: Facts,
   members: M,
   run: (input: Input<M>, context: Context) => Promise<object | undefined>,
 ): Operation<CloudHsmContext> {
-  return operation<CloudHsmContext, M>(facts, members, run);
+  return operation<CloudHsmContext, M>(facts, members, (input, context) => {
+    context.authorizer?.check(question(context.cloudhsm, context, input));
+    return run(input, context);
+  });
 }
 
 /**
- * An operation on the cluster that its `ClusterId` names, alone on that cluster.
+ * An operation on the cluster that its `ClusterId` names, alone on that cluster, for a caller that may do it.
  * @throws AwsError CloudHsmResourceNotFoundException for an unknown or deleted cluster
  */
 export function onCluster<const M extends Members & { readonly ClusterId: Shape<string> }>(
@@ -96,7 +107,8 @@ export function onCluster<const M extends Members & { readonly ClusterId: Shape<
     // M has the member, but the compiler cannot look into a generic Input<M>.
     const { ClusterId } = input as unknown as { readonly ClusterId: string };
     const { cloudhsm } = context;
-    await requireCluster(cloudhsm, ClusterId);
+    const { TagList } = await requireCluster(cloudhsm, ClusterId);
+    context.authorizer?.check(question(cloudhsm, context, input, TagList));
     return cloudhsm.mutexes.run(ClusterId, async () =>
       run(input, { ...context, cluster: await requireCluster(cloudhsm, ClusterId) }),
     );

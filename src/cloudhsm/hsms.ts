@@ -37,7 +37,7 @@ export const hsmOperations: Service<CloudHsmContext> = {
   ),
 
   DeleteHsm: onCluster(
-    { coverage: { kind: "partial", note: "No backup is taken first: backups are not built yet." } },
+    {},
     {
       ClusterId: shapes.clusterId,
       HsmId: optional(shapes.hsmId),

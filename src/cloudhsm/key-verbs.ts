@@ -57,7 +57,14 @@ export const keyVerbs: Readonly<Record<string, Verb>> = {
         throw new OperatorRefusal(`${keys.length} keys match the filter; it must match exactly one.`);
       if (user.Role === "admin")
         throw new OperatorRefusal("Only the crypto user who owns a key can delete it.");
-      await call.cloudhsm.tokens.of(call.cluster.ClusterId).destroyKey(password, key.id, key.label);
+      const { ClusterId } = call.cluster;
+      await call.cloudhsm.tokens.of(ClusterId).destroyKey(password, key.id, key.label);
+      // If KMS had left it behind as orphaned key material, it is that no more.
+      await call.cloudhsm.store.db
+        .deleteFrom("orphans")
+        .where("BackingKeyId", "=", key.id)
+        .where("ClusterId", "=", ClusterId)
+        .execute();
       return { data: { message: "Key deleted successfully" } };
     },
   },

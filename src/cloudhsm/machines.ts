@@ -1,4 +1,4 @@
-/** The state machines of clusters and HSMs as tables (reference: cloudhsm-v2 §3, §4). */
+/** The state machines of clusters, HSMs and backups as tables (reference: cloudhsm-v2 §3, §4, §6). */
 import type { Machine } from "../core/machine.ts";
 import { AwsError } from "../core/errors.ts";
 
@@ -15,9 +15,14 @@ export type ClusterState =
   | "DELETED"
   | "DEGRADED";
 
-/** API calls, the operator's `activate`, and the reconciler's `created`, `initialized`, `deleted`. */
+/**
+ * API calls, the operator's `activate`, and the reconciler's `created`, `initialized`, `deleted`;
+ * `restored` of a cluster made from a backup, which was of a cluster not yet activated or of an active one.
+ */
 export type ClusterEvent =
   | "created"
+  | "restored"
+  | "restored unactivated"
   | "CreateHsm"
   | "DeleteHsm"
   | "InitializeCluster"
@@ -34,7 +39,11 @@ export type ClusterEvent =
  */
 export const CLUSTER: Machine<ClusterState, ClusterEvent> = {
   arrows: {
-    CREATE_IN_PROGRESS: { created: "UNINITIALIZED" },
+    CREATE_IN_PROGRESS: {
+      created: "UNINITIALIZED",
+      restored: "ACTIVE",
+      "restored unactivated": "INITIALIZED",
+    },
     UNINITIALIZED: {
       CreateHsm: "UNINITIALIZED",
       DeleteHsm: "UNINITIALIZED",
@@ -71,11 +80,11 @@ export const CLUSTER: Machine<ClusterState, ClusterEvent> = {
 };
 
 export type HsmState = "CREATE_IN_PROGRESS" | "ACTIVE" | "DEGRADED" | "DELETE_IN_PROGRESS" | "DELETED";
-export type HsmEvent = "created" | "DeleteHsm" | "deleted";
+export type HsmEvent = "created" | "failed" | "DeleteHsm" | "deleted";
 
 export const HSM: Machine<HsmState, HsmEvent> = {
   arrows: {
-    CREATE_IN_PROGRESS: { created: "ACTIVE" },
+    CREATE_IN_PROGRESS: { created: "ACTIVE", failed: "DEGRADED" },
     ACTIVE: { DeleteHsm: "DELETE_IN_PROGRESS" },
     DEGRADED: { DeleteHsm: "DELETE_IN_PROGRESS" },
     DELETE_IN_PROGRESS: { deleted: "DELETED" },
@@ -85,5 +94,36 @@ export const HSM: Machine<HsmState, HsmEvent> = {
     new AwsError(
       "CloudHsmInvalidRequestException",
       `The HSM ${subject} is in the state ${state}, in which ${event} is not possible.`,
+    ),
+};
+
+export type BackupState = "CREATE_IN_PROGRESS" | "READY" | "PENDING_DELETION" | "DELETED";
+/** API calls, and the reconciler's `created`. The end of the waiting period removes the row, so nothing is ever DELETED. */
+export type BackupEvent =
+  | "created"
+  | "DeleteBackup"
+  | "RestoreBackup"
+  | "ModifyBackupAttributes"
+  | "CopyBackupToRegion"
+  | "CreateCluster"
+  | "PutResourcePolicy";
+
+export const BACKUP: Machine<BackupState, BackupEvent> = {
+  arrows: {
+    CREATE_IN_PROGRESS: { created: "READY" },
+    READY: {
+      DeleteBackup: "PENDING_DELETION",
+      ModifyBackupAttributes: "READY",
+      CopyBackupToRegion: "READY",
+      CreateCluster: "READY",
+      PutResourcePolicy: "READY",
+    },
+    PENDING_DELETION: { RestoreBackup: "READY" },
+    DELETED: {},
+  },
+  refuse: (state, event, subject) =>
+    new AwsError(
+      "CloudHsmInvalidRequestException",
+      `The backup ${subject} is in the state ${state}, in which ${event} is not possible.`,
     ),
 };

@@ -1,5 +1,5 @@
 /**
- * A working cluster in one call, for `keystead cluster init`, the seed of dev mode and
+ * A working cluster in one call, for `keystead cluster init` and `cluster restore`, the seed of dev mode and
  * tests. It takes the customer's part: it drives the public operations and the operator's
  * verbs, and signs the CSR with a certificate authority whose key it throws away.
  */
@@ -62,6 +62,34 @@ export async function createReadyCluster(
   cloudhsm: CloudHsm,
   wish: { readonly hsms?: number; readonly adminPassword: string; readonly kmsuserPassword: string },
 ): Promise<{ clusterId: string; customerCaPem: string }> {
+  const { clusterId, addHsm } = await createCluster(cloudhsm, {});
+  // AWS allows a second HSM only after activation.
+  await addHsm(0);
+  const { customerCaPem } = await initializeWithThrowAwayCa(cloudhsm, clusterId, wish);
+  await Promise.all(Array.from({ length: (wish.hsms ?? 2) - 1 }, (_, index) => addHsm(index + 1)));
+  await requireHsm(cloudhsm, clusterId);
+  return { clusterId, customerCaPem };
+}
+
+/**
+ * A cluster from a backup, over all Availability Zones, with `hsms` active HSMs spread over them.
+ * @throws AwsError of CreateCluster, Refusal when the backup cannot be restored
+ */
+export async function restoreCluster(
+  cloudhsm: CloudHsm,
+  wish: { readonly backupId: string; readonly hsms: number },
+): Promise<{ clusterId: string }> {
+  const { clusterId, addHsm } = await createCluster(cloudhsm, { SourceBackupId: wish.backupId });
+  for (let index = 0; index < wish.hsms; index += 1) await addHsm(index);
+  await requireHsm(cloudhsm, clusterId);
+  return { clusterId };
+}
+
+/** CreateCluster over one private subnet per Availability Zone, and how to add HSMs to it. */
+async function createCluster(
+  cloudhsm: CloudHsm,
+  more: { readonly SourceBackupId?: string },
+): Promise<{ clusterId: string; addHsm: (index: number) => Promise<void> }> {
   const perZone = new Map(
     (await cloudhsm.network.subnets()).map((one) => [one.AvailabilityZone, one.SubnetId]),
   );
@@ -69,6 +97,7 @@ export async function createReadyCluster(
   const { Cluster } = await call<{ Cluster: { ClusterId: string } }>(cloudhsm, "CreateCluster", {
     HsmType: "hsm2m.medium",
     SubnetIds: [...perZone.values()],
+    ...more,
   });
   const clusterId = Cluster.ClusterId;
   await settled(cloudhsm, clusterId);
@@ -80,13 +109,12 @@ export async function createReadyCluster(
     });
     await settled(cloudhsm, Hsm.HsmId);
   };
-  // AWS allows a second HSM only after activation.
-  await addHsm(0);
-  const { customerCaPem } = await initializeWithThrowAwayCa(cloudhsm, clusterId, wish);
-  await Promise.all(Array.from({ length: (wish.hsms ?? 2) - 1 }, (_, index) => addHsm(index + 1)));
+  return { clusterId, addHsm };
+}
+
+async function requireHsm(cloudhsm: CloudHsm, clusterId: string): Promise<void> {
   if ((await activeHsms(cloudhsm.store.db, clusterId)).length === 0)
     throw new Refusal(`The cluster ${clusterId} got no HSM.`);
-  return { clusterId, customerCaPem };
 }
 
 /** A public operation, called in process by the account's root. */

@@ -5,6 +5,7 @@ import { clusterOperations } from "./cluster-operations.ts";
 import type { CloudHsmContext } from "./context.ts";
 import { hsmOperations } from "./hsms.ts";
 import { initializeOperations } from "./initialize.ts";
+import { resourcePolicyOperations } from "./resource-policies.ts";
 import { tagOperations } from "./tags.ts";
 
 export const baldrApiService: Service<CloudHsmContext> = {
@@ -13,4 +14,5 @@ export const baldrApiService: Service<CloudHsmContext> = {
   ...initializeOperations,
   ...tagOperations,
   ...backupOperations,
+  ...resourcePolicyOperations,
 };

@@ -8,12 +8,13 @@ import type { CloudHsm } from "./context.ts";
 import { updateCluster, type ClusterRow } from "./clusters.ts";
 import { OperatorRefusal } from "./refusal.ts";
 
-export function sealSoPin(cloudhsm: CloudHsm, clusterId: string, pin: string): Buffer {
-  return cloudhsm.vault.seal(pin, clusterId, "so");
+/** @param owner id of the cluster or backup in whose row it is kept */
+export function sealSoPin(cloudhsm: CloudHsm, owner: string, pin: string): Buffer {
+  return cloudhsm.vault.seal(pin, owner, "so");
 }
 
-function openSoPin(cloudhsm: CloudHsm, cluster: ClusterRow, sealed: Uint8Array): string {
-  return cloudhsm.vault.open(sealed, cluster.ClusterId, "so");
+export function openSoPin(cloudhsm: CloudHsm, owner: string, sealed: Uint8Array): string {
+  return cloudhsm.vault.open(sealed, owner, "so");
 }
 
 /**
@@ -25,11 +26,11 @@ export async function currentSoPin(cloudhsm: CloudHsm, cluster: ClusterRow): Pro
     throw new OperatorRefusal(
       `The cluster ${cluster.ClusterId} has no admin yet; initialize and activate it first.`,
     );
-  const current = openSoPin(cloudhsm, cluster, cluster.SoPinSealed);
+  const current = openSoPin(cloudhsm, cluster.ClusterId, cluster.SoPinSealed);
   const { PendingPinSealed } = cluster;
   if (PendingPinSealed === null) return current;
   const token = cloudhsm.tokens.of(cluster.ClusterId);
-  const pending = openSoPin(cloudhsm, cluster, PendingPinSealed);
+  const pending = openSoPin(cloudhsm, cluster.ClusterId, PendingPinSealed);
   try {
     await token.verify("so", pending);
   } catch (error) {
@@ -63,7 +64,8 @@ export async function changeSoPin(
 
 /** The token accepted a password of `admin` that the row does not have: it was changed from outside. */
 export async function adoptSoPin(cloudhsm: CloudHsm, cluster: ClusterRow, proven: string): Promise<void> {
-  if (cluster.SoPinSealed !== null && openSoPin(cloudhsm, cluster, cluster.SoPinSealed) === proven) return;
+  if (cluster.SoPinSealed !== null && openSoPin(cloudhsm, cluster.ClusterId, cluster.SoPinSealed) === proven)
+    return;
   const SoPinSealed = sealSoPin(cloudhsm, cluster.ClusterId, proven);
   await updateCluster(cloudhsm.store.db, cluster, { ...NO_PENDING, SoPinSealed });
 }

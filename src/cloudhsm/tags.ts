@@ -1,8 +1,9 @@
-/** TagResource, UntagResource and ListTags of clusters. There are no backups yet, so their ids are unknown. */
+/** TagResource, UntagResource and ListTags of clusters and backups. */
 import { AwsError } from "../core/errors.ts";
 import { optional } from "../core/shape.ts";
 import type { Service } from "../core/operation.ts";
-import { findCluster, updateCluster, type ClusterRow, type Tag } from "./clusters.ts";
+import { findBackup, updateBackup } from "./backup-book.ts";
+import { findCluster, updateCluster, type Tag } from "./clusters.ts";
 import { notFound, onAccount, type CloudHsm, type CloudHsmContext } from "./context.ts";
 import { page } from "./paging.ts";
 import * as shapes from "./shapes.ts";
@@ -62,10 +63,21 @@ export function checkTags(tags: readonly Tag[]): void {
     throw new AwsError("CloudHsmTagException", "Tag keys that start with aws: are reserved.");
 }
 
-async function requireResource(cloudhsm: CloudHsm, id: string): Promise<ClusterRow> {
-  const cluster = await findCluster(cloudhsm.store.db, id);
-  if (cluster === undefined) throw notFound(`The resource ${id} does not exist.`);
-  return cluster;
+interface Tagged {
+  readonly TagList: readonly Tag[];
+  write(tags: readonly Tag[]): Promise<void>;
+}
+
+/** @throws AwsError CloudHsmResourceNotFoundException */
+async function requireResource(cloudhsm: CloudHsm, id: string): Promise<Tagged> {
+  const { db } = cloudhsm.store;
+  const tagged = id.startsWith("backup-") ? await findBackup(db, id) : await findCluster(db, id);
+  if (tagged === undefined) throw notFound(`The resource ${id} does not exist.`);
+  return {
+    TagList: tagged.TagList,
+    write: (TagList) =>
+      "BackupId" in tagged ? updateBackup(db, tagged, { TagList }) : updateCluster(db, tagged, { TagList }),
+  };
 }
 
 async function changeTags(
@@ -75,7 +87,7 @@ async function changeTags(
 ): Promise<void> {
   await requireResource(cloudhsm, id);
   await cloudhsm.mutexes.run(id, async () => {
-    const cluster = await requireResource(cloudhsm, id);
-    await updateCluster(cloudhsm.store.db, cluster, { TagList: change(cluster.TagList) });
+    const resource = await requireResource(cloudhsm, id);
+    await resource.write(change(resource.TagList));
   });
 }

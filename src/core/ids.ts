@@ -16,6 +16,7 @@ function hex(digits: number): string {
 
 export const newClusterId = (): string => `cluster-${pick(BASE32, 11)}`;
 export const newHsmId = (): string => `hsm-${pick(BASE32, 11)}`;
+export const newBackupId = (): string => `backup-${pick(BASE32, 11)}`;
 export const newKeyStoreId = (): string => `cks-${hex(17)}`;
 export const newKeyId = (): string => randomUUID();
 /** The backing key id: 64 lower-case hexadecimal characters; its ASCII bytes are the key's CKA_ID. */

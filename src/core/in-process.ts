@@ -20,6 +20,6 @@ export async function callAsRoot<C>(
     throw new AwsError("UnknownOperationException", `There is no operation ${name}.`);
   const { account, region } = where;
   const caller = { account, arn: `arn:aws:iam::${account}:root`, accessKeyId: "keystead", region };
-  const request: Request = { requestId: randomUUID(), caller };
+  const request: Request = { requestId: randomUUID(), caller, operation: name };
   return operation.run(validate(operation.input, input), { ...context, ...request });
 }

@@ -3,13 +3,11 @@
  * its input shape, whether it has an output shape, and what it does in a context.
  * Routing, validation, authentication, metrics and logs follow from the entry.
  */
+import type { Authorizer, Principal } from "./access.ts";
 import { structure, type Input, type Members, type Shape } from "./shape.ts";
 
 /** The principal that signed the request. */
-export interface Caller {
-  readonly account: string;
-  readonly arn: string;
-  readonly accessKeyId: string;
+export interface Caller extends Principal {
   /** The Region the request was signed for. */
   readonly region: string;
 }
@@ -18,6 +16,12 @@ export interface Caller {
 export interface Request {
   readonly requestId: string;
   readonly caller: Caller;
+  /** The operation's name as AWS gives it, for example `Encrypt`; what permissions are called after. */
+  readonly operation: string;
+  /** The client's address; unknown in process. */
+  readonly sourceIp?: string | undefined;
+  /** Decides what the caller may do, with `--auth iam`; without one it may do everything. */
+  readonly authorizer?: Authorizer | undefined;
 }
 
 /** One operation of a service; `C` is the service's own context (its stores, tokens, clock). */

@@ -9,7 +9,12 @@
  */
 import type { Clock } from "./clock.ts";
 
-export const MODELS = ["kms::custom-key-store", "cloudhsmv2::cluster", "cloudhsmv2::hsm"] as const;
+export const MODELS = [
+  "kms::custom-key-store",
+  "cloudhsmv2::cluster",
+  "cloudhsmv2::hsm",
+  "cloudhsmv2::backup",
+] as const;
 export type Model = (typeof MODELS)[number];
 
 export type Progression =
@@ -18,19 +23,25 @@ export type Progression =
   | { readonly progression: "manual"; readonly times: number };
 
 export const PRESETS = {
-  instant: presetOf(0, 0, 0),
-  dev: presetOf(1.5, 1, 1),
-  aws: presetOf(240, 90, 300),
+  instant: presetOf(0, 0, 0, 0),
+  dev: presetOf(1.5, 1, 1, 1),
+  aws: presetOf(240, 90, 300, 120),
 } as const;
 export type Timing = keyof typeof PRESETS;
 
-function presetOf(store: number, cluster: number, hsm: number): Readonly<Record<Model, Progression>> {
+function presetOf(
+  store: number,
+  cluster: number,
+  hsm: number,
+  backup: number,
+): Readonly<Record<Model, Progression>> {
   const after = (seconds: number): Progression =>
     seconds === 0 ? { progression: "immediate" } : { progression: "time", seconds };
   return {
     "kms::custom-key-store": after(store),
     "cloudhsmv2::cluster": after(cluster),
     "cloudhsmv2::hsm": after(hsm),
+    "cloudhsmv2::backup": after(backup),
   };
 }
 

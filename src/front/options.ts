@@ -1,5 +1,6 @@
 /** What the front needs from the composition root: who may call, which services answer, where the rest goes. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Authorizer } from "../core/access.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Caller, Operation } from "../core/operation.ts";
 
@@ -62,8 +63,10 @@ export interface FrontOptions {
   /** Regions a signature may be scoped to. */
   readonly regions: ReadonlySet<string>;
   readonly account: string;
-  /** "any" does not look at signatures: every caller is the account's root. */
-  readonly auth: "sigv4" | "any";
+  /** "any" does not look at signatures: every caller is the account's root. "iam" also asks the authorizer. */
+  readonly auth: "sigv4" | "iam" | "any";
+  /** Handed to every operation with `auth: "iam"`. */
+  readonly authorizer?: Authorizer;
   /** By access key id. */
   readonly credentials: ReadonlyMap<string, Credential>;
   /** Host names answered besides the loopback ones, without port. */

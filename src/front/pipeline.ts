@@ -18,6 +18,7 @@ import { actionOf, answerSts, STS_GLOBAL_REGION, STS_SIGNING_NAME, stsFailure } 
 export interface AwsRequest extends SignedRequest {
   readonly body: Buffer;
   readonly requestId: string;
+  readonly sourceIp?: string;
   /** False: only a correct signature lets this request in. */
   readonly hostAllowed: boolean;
 }
@@ -95,7 +96,10 @@ export class Pipeline {
     trace.principal = caller.arn;
     const input = validate(route.operation.input, parseBody(request.body));
     const world = route.service.context(caller);
-    const context = { ...(world instanceof Promise ? await world : world), requestId: request.requestId, caller };
+    const { requestId, sourceIp } = request;
+    const { authorizer } = this.#options;
+    const known = { requestId, caller, operation: route.name, sourceIp, authorizer };
+    const context = { ...(world instanceof Promise ? await world : world), ...known };
     return success(route.operation.output, await route.operation.run(input, context));
   }
 

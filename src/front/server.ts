@@ -86,6 +86,11 @@ function misshapen(request: IncomingMessage): Answer | undefined {
   return undefined;
 }
 
+/** An IPv4 client of a dual-stack listener comes as `::ffff:192.0.2.1`. */
+function addressOf({ socket }: IncomingMessage): string {
+  return (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+}
+
 async function answerAws(
   front: Front,
   request: IncomingMessage,
@@ -104,6 +109,7 @@ async function answerAws(
     headers: headerMap(request.rawHeaders),
     body,
     requestId: id,
+    sourceIp: addressOf(request),
     hostAllowed: front.isAllowedHost(request.headers.host ?? ""),
   });
   writeHead(response, answer, id);

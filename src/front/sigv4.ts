@@ -171,7 +171,12 @@ export class SignatureVerifier {
       ? Buffer.from(claim.signature, "hex")
       : Buffer.alloc(32);
     if (!timingSafeEqual(expected, given)) throw invalid(MISMATCH);
-    return { account: credential.account, arn: credential.arn, accessKeyId: claim.accessKeyId, region: claim.region };
+    return {
+      account: credential.account,
+      arn: credential.arn,
+      accessKeyId: claim.accessKeyId,
+      region: claim.region,
+    };
   }
 
   #unsigned(target: string): AwsError {

@@ -8,31 +8,22 @@ import { join } from "node:path";
 import { Mutex } from "../core/mutex.ts";
 import type { HsmWorker } from "./client.ts";
 import { CKR, Pkcs11Error, isCkr } from "./errors.ts";
-import { adoptToken, objectFiles, protectHeader, settleHeader, syncNewObjects, tokenHome } from "./header.ts";
+import {
+  adoptToken,
+  labelOf,
+  objectFiles,
+  protectHeader,
+  settleHeader,
+  syncNewObjects,
+  tokenHome,
+} from "./header.ts";
 import type { KeyObject, Role } from "./manage.ts";
+import { configuration } from "./configuration.ts";
+import { LoginAttempt, type LoggedIn } from "./login-attempt.ts";
 import type { Spares } from "./spares.ts";
+import { copyBackupFiles, copyTokenDirectory } from "./token-copy.ts";
 
 export type { KeyObject, Role } from "./manage.ts";
-
-/** Mechanisms of the tokens; each operation of SoftHSM copies this list, so it is short (design/softhsm.md §0.8). */
-const MECHANISMS = "CKM_AES_KEY_GEN,CKM_AES_GCM";
-
-function configuration(tokenDirectory: string): string {
-  return [
-    `directories.tokendir = ${tokenDirectory}`,
-    "objectstore.backend = file",
-    "log.level = ERROR",
-    "slots.removable = false",
-    `slots.mechanisms = ${MECHANISMS}`,
-    "",
-  ].join("\n");
-}
-
-interface LoggedIn {
-  readonly worker: HsmWorker;
-  /** Which of the PINs tried the token accepted. */
-  readonly accepted: string;
-}
 
 export class ClusterToken {
   readonly clusterId: string;
@@ -58,6 +49,16 @@ export class ClusterToken {
   }
 
   /**
+   * The token's label, by which the library finds it: the id of the cluster it was initialised
+   * for. A restored cluster's token keeps it, because a new label would need C_InitToken,
+   * which destroys all keys.
+   */
+  get label(): string {
+    const home = tokenHome(this.#tokens);
+    return (home === undefined ? undefined : labelOf(home)) ?? this.clusterId;
+  }
+
+  /**
    * C_InitToken in a staging directory, then a rename into place.
    * @returns the token's serial number
    * @throws Pkcs11Error argument when there is a token already: nothing here ever re-initialises one
@@ -65,9 +66,7 @@ export class ClusterToken {
   initialize(soPin: string): Promise<string> {
     return this.#lock.run(async () => {
       if (this.present()) throw new Pkcs11Error("argument", 0, "C_InitToken on an initialised token");
-      const staging = join(this.directory, "staging");
-      rmSync(staging, { recursive: true, force: true });
-      for (const directory of [staging, this.#tokens]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const staging = this.#emptyStaging();
       const conf = join(this.directory, "staging.conf");
       writeFileSync(conf, configuration(staging), { mode: 0o600 });
       const worker = await this.#spares.take();
@@ -164,6 +163,40 @@ export class ClusterToken {
     return result;
   }
 
+  /**
+   * Copy the token as it is now to the directory `to`, which appears whole or not at all. Only
+   * files are read, so a key store that is connected goes on working; the header lock keeps
+   * every rewrite of the header, and with it of the PINs, out of the copy.
+   * @throws Pkcs11Error when there is no token, or no whole header of it
+   */
+  backup(to: string): Promise<void> {
+    return this.#lock.run(async () => {
+      this.#protect();
+      const home = tokenHome(this.#tokens);
+      if (home === undefined) throw new Pkcs11Error("token", CKR.TOKEN_NOT_PRESENT, "token directory");
+      await copyTokenDirectory(home, to);
+    });
+  }
+
+  /**
+   * Put the token that `backup` left in `from` into this cluster's place. A token that is there
+   * is one that an interrupted run has restored, because the rename is the last step.
+   * @throws Pkcs11Error when the backup holds no whole token
+   */
+  restore(from: string): Promise<void> {
+    return this.#lock.run(async () => {
+      if (this.present()) return;
+      const staging = this.#emptyStaging();
+      try {
+        await copyBackupFiles(from, staging);
+        adoptToken(staging, this.#tokens);
+        this.#protect();
+      } finally {
+        rmSync(staging, { recursive: true, force: true });
+      }
+    });
+  }
+
   /** Remove the token with everything on it; only for a cluster that was deleted. */
   remove(): Promise<void> {
     return this.#lock.run(() => {
@@ -174,6 +207,14 @@ export class ClusterToken {
 
   get #tokens(): string {
     return join(this.directory, "tokens");
+  }
+
+  /** A place to make a token in, beside the directory that it is moved to. */
+  #emptyStaging(): string {
+    const staging = join(this.directory, "staging");
+    rmSync(staging, { recursive: true, force: true });
+    for (const directory of [staging, this.#tokens]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return staging;
   }
 
   #protect(): void {
@@ -200,7 +241,7 @@ export class ClusterToken {
     const worker = await this.#spares.take(deadline);
     try {
       await worker.manage("initialize", { conf: this.conf });
-      await worker.manage("open", { label: this.clusterId, serial: null });
+      await worker.manage("open", { label: this.label, serial: null });
       return worker;
     } catch (error) {
       worker.kill();
@@ -253,63 +294,5 @@ export class ClusterToken {
       await worker.close();
       this.#settle();
     }
-  }
-}
-
-interface LoginActs {
-  login(pins: readonly string[]): Promise<LoggedIn>;
-  settle(): void;
-  serving(worker: HsmWorker, accepted: string): Promise<LoggedIn>;
-}
-
-/** What a rotation tells the store of passwords, durably, before and after the irreversible act. */
-export interface RotationJournal {
-  pending(next: string): Promise<void>;
-  commit(): Promise<void>;
-}
-
-/** A kmsuser login that holds the header lock until `end`, so that nobody changes the PIN in between. */
-export class LoginAttempt {
-  readonly #acts: LoginActs;
-  readonly #release: () => void;
-  #worker: HsmWorker | undefined;
-
-  constructor(acts: LoginActs, release: () => void) {
-    this.#acts = acts;
-    this.#release = release;
-  }
-
-  /** Genuine C_Login with the first of `pins` the token accepts. @returns that PIN */
-  async login(pins: readonly string[]): Promise<string> {
-    const { worker, accepted } = await this.#acts.login(pins);
-    this.#worker = worker;
-    return accepted;
-  }
-
-  /**
-   * The rotation protocol (architecture, *Connect*): journal → C_SetPIN → fsync and size →
-   * login with the new PIN in a fresh worker → commit. @returns the fresh worker, which serves
-   */
-  async rotate(current: string, next: string, journal: RotationJournal): Promise<HsmWorker> {
-    const changing = this.#worker;
-    if (changing === undefined) throw new Pkcs11Error("argument", 0, "C_SetPIN without a login");
-    await journal.pending(next);
-    await changing.manage("setPin", { current, next });
-    this.#acts.settle();
-    const { worker } = await this.#acts.login([next]);
-    try {
-      await journal.commit();
-      return (await this.#acts.serving(worker, next)).worker;
-    } catch (error) {
-      worker.kill();
-      throw error;
-    }
-  }
-
-  /** Close the worker that logged in first and give the header lock back. */
-  async end(): Promise<void> {
-    await this.#worker?.close();
-    this.#worker = undefined;
-    this.#release();
   }
 }

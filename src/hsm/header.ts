@@ -17,7 +17,7 @@ import {
   statfsSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { CKR, Pkcs11Error } from "./errors.ts";
 
 const HEADER = "token.object";
@@ -25,8 +25,9 @@ const HEADER = "token.object";
 const LEAST_FREE_BYTES = 16 * 1024 * 1024;
 
 /** SoftHSM's vendor attributes of a token object: label, serial, flags, SO PIN. */
+const LABEL = 0x80005349n;
 const FLAGS = 0x8000534bn;
-const NEEDED_ATTRIBUTES: readonly bigint[] = [0x80005349n, 0x8000534an, FLAGS, 0x8000534cn];
+const NEEDED_ATTRIBUTES: readonly bigint[] = [LABEL, 0x8000534an, FLAGS, 0x8000534cn];
 /** The last one in the file; without it a cut header would pass for that of a token without a user PIN. */
 const USER_PIN = 0x8000534dn;
 const CKF_USER_PIN_INITIALIZED = 0x8n;
@@ -35,23 +36,33 @@ const KIND = { boolean: 1n, ulong: 2n, bytes: 3n } as const;
 
 /** True when the file is whole: a generation, then attributes whose lengths add up to the file's size. */
 export function isWholeHeader(bytes: Buffer): boolean {
-  const needed = new Set(NEEDED_ATTRIBUTES);
+  const attributes = readAttributes(bytes);
+  if (attributes === undefined) return false;
+  const flags = attributes.get(FLAGS);
+  const userPin = flags?.length === 8 && (flags.readBigUInt64BE(0) & CKF_USER_PIN_INITIALIZED) !== 0n;
+  return [...NEEDED_ATTRIBUTES, ...(userPin ? [USER_PIN] : [])].every((needed) => attributes.has(needed));
+}
+
+/** CKA_LABEL of the token that a header belongs to; undefined when the header is not whole. */
+export function labelOf(home: string): string | undefined {
+  const bytes = readIfThere(join(home, HEADER));
+  if (bytes === undefined || !isWholeHeader(bytes)) return undefined;
+  // A byte string's own length comes first; the label is padded with blanks.
+  return readAttributes(bytes)?.get(LABEL)?.subarray(8).toString("utf8").trim();
+}
+
+/** Attribute type → its value as stored; undefined when lengths do not add up to the file's size. */
+function readAttributes(bytes: Buffer): Map<bigint, Buffer> | undefined {
+  const attributes = new Map<bigint, Buffer>();
   let at = 8;
   while (at + 16 <= bytes.length) {
-    const attribute = bytes.readBigUInt64BE(at);
     const kind = bytes.readBigUInt64BE(at + 8);
     const length = valueLength(bytes, at + 16, kind);
-    if (length === undefined || at + 16 + length > bytes.length) return false;
-    if (
-      attribute === FLAGS &&
-      length === 8 &&
-      (bytes.readBigUInt64BE(at + 16) & CKF_USER_PIN_INITIALIZED) !== 0n
-    )
-      needed.add(USER_PIN);
-    needed.delete(attribute);
+    if (length === undefined || at + 16 + length > bytes.length) return undefined;
+    attributes.set(bytes.readBigUInt64BE(at), bytes.subarray(at + 16, at + 16 + length));
     at += 16 + length;
   }
-  return at === bytes.length && needed.size === 0;
+  return at === bytes.length ? attributes : undefined;
 }
 
 function valueLength(bytes: Buffer, at: number, kind: bigint): number | undefined {
@@ -136,12 +147,15 @@ export function syncNewObjects(home: string, before: ReadonlySet<string>): void 
   fsyncPath(home);
 }
 
-/** Move a freshly initialised token into its place: the token appears whole or not at all. */
+/**
+ * Move a token that was made in `staging` into its place: it appears whole or not at all.
+ * @throws Pkcs11Error CKR_GENERAL_ERROR when what is in `staging` is no whole token
+ */
 export function adoptToken(staging: string, tokenDirectory: string): void {
   const home = tokenHome(staging);
-  if (home === undefined) throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "C_InitToken");
-  settleHeader(home);
-  renameSync(home, join(tokenDirectory, home.slice(staging.length + 1)));
+  if (home === undefined || !settleHeader(home))
+    throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "token header of a new token");
+  renameSync(home, join(tokenDirectory, basename(home)));
   fsyncPath(tokenDirectory);
 }
 

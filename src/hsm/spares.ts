@@ -27,7 +27,10 @@ export class Spares {
     // The next spare must not compete with this connect for the processor.
     setImmediate(() => this.#fill());
     // A caller that gives up must not leave a hanging worker behind.
-    signal?.addEventListener("abort", () => worker.kill(), { once: true });
+    const giveUp = (): void => worker.kill();
+    signal?.addEventListener("abort", giveUp, { once: true });
+    // A connect tries worker after worker under one deadline: each takes its listener along.
+    void worker.exited.then(() => signal?.removeEventListener("abort", giveUp));
     if (signal?.aborted === true) worker.kill();
     await worker.ready;
     return worker;

@@ -11,7 +11,7 @@ import { reason } from "../core/errors.ts";
 import { newKmsUserPassword } from "../core/ids.ts";
 import { runSteps, type Step } from "../core/workflow.ts";
 import type { HsmWorker } from "../hsm/client.ts";
-import type { LoginAttempt } from "../hsm/cluster-token.ts";
+import type { LoginAttempt } from "../hsm/login-attempt.ts";
 import { Pkcs11Error } from "../hsm/errors.ts";
 import { KmsSession } from "../hsm/session.ts";
 import { settleIntents } from "./key-creation.ts";

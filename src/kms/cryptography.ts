@@ -5,60 +5,31 @@ import type { Service } from "../core/operation.ts";
 import { optional } from "../core/shape.ts";
 import { Pkcs11Error } from "../hsm/errors.ts";
 import type { KmsSession } from "../hsm/session.ts";
-import { associatedData, makeBlob, parseBlob, type EncryptionContext } from "./ciphertext.ts";
+import { associatedData, makeBlob, type EncryptionContext } from "./ciphertext.ts";
+import { endDryRun } from "./dry-run.ts";
 import { requireState, type Key } from "./key.ts";
+import { ALGORITHM, requireSupported, type RequestOptions } from "./request-options.ts";
 import {
+  authorizeKey,
   findKey,
   findKeyStore,
   onAccount,
   onKey,
   requireArrow,
+  requireKnownTokens,
   stateOf,
   type Kms,
   type KmsContext,
 } from "./service.ts";
 import * as shapes from "./shapes.ts";
+import { sourceOf } from "./source.ts";
 import { clusterUnreachable, cryptographicError, unusableKey } from "./token-errors.ts";
 
-const ALGORITHM = "SYMMETRIC_DEFAULT";
 const KEY_SPEC_BYTES = { AES_256: 32, AES_128: 16 } as const;
-
-/** What the optional members common to these operations must not ask for. */
-interface Common {
-  readonly GrantTokens?: readonly string[];
-  readonly Recipient?: object;
-  readonly DryRun?: boolean;
-  readonly algorithms?: readonly (string | undefined)[];
-}
-
-function requireSupported({ GrantTokens = [], Recipient, algorithms = [] }: Common): void {
-  for (const algorithm of algorithms)
-    if (algorithm !== undefined && algorithm !== ALGORITHM)
-      throw new AwsError(
-        "InvalidKeyUsageException",
-        `Algorithm ${algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.`,
-      );
-  // No grant has ever been issued here, so no token can be known.
-  if (GrantTokens.length > 0)
-    throw new AwsError("InvalidGrantTokenException", "The grant token is not valid.");
-  if (Recipient !== undefined)
-    throw new AwsError(
-      "UnsupportedOperationException",
-      "keystead does not support Recipient: it cannot verify the attestation document of an enclave.",
-    );
-}
-
-/** DryRun ends here when everything but the token has agreed; nothing is sent to the HSM. */
-function endDryRun({ DryRun }: Common): void {
-  if (DryRun === true)
-    throw new AwsError(
-      "DryRunOperationException",
-      "The request would have succeeded, but the DryRun option is set.",
-    );
-}
 
 /** The session that is logged in to the key's token. @throws AwsError KMSInvalidStateException when out of reach */
 async function sessionOf(kms: Kms, key: Key): Promise<KmsSession> {
+  kms.rates.cryptographic(key.CustomKeyStoreId);
   const keyStore = findKeyStore(kms, key.CustomKeyStoreId);
   const session = kms.sessions.get(key.CustomKeyStoreId);
   const usable = kms.standings.usable(keyStore.CloudHsmClusterId);
@@ -108,7 +79,7 @@ async function decrypt(kms: Kms, key: Key, sealed: Buffer, context?: EncryptionC
   });
 }
 
-interface DataKeyWish extends Common {
+interface DataKeyWish extends RequestOptions {
   readonly KeySpec?: keyof typeof KEY_SPEC_BYTES;
   readonly NumberOfBytes?: number;
   readonly EncryptionContext?: EncryptionContext;
@@ -134,32 +105,19 @@ async function dataKey(kms: Kms, key: Key, wish: DataKeyWish): Promise<DataKey> 
   });
 }
 
-/** The key that a ciphertext names, in a state to decrypt, and the sealed bytes. */
-function sourceOf(
-  kms: Kms,
-  blob: Buffer | undefined,
-  given: string | undefined,
-): { key: Key; sealed: Buffer } {
-  const expected = given === undefined ? undefined : findKey(kms, given, "any");
-  if (blob === undefined) throw new AwsError("ValidationException", "CiphertextBlob is required.");
-  const parsed = parseBlob(blob);
-  if (parsed === undefined) throw new AwsError("InvalidCiphertextException");
-  const key = kms.keys.get(parsed.keyArn.slice(parsed.keyArn.lastIndexOf("/") + 1));
-  if (key?.Arn !== parsed.keyArn)
-    throw new AwsError(
-      "AccessDeniedException",
-      "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
-    );
-  if (expected !== undefined && expected !== key)
-    throw new AwsError(
-      "IncorrectKeyException",
-      "The key ID in the request does not identify a CMK that can perform this operation.",
-    );
-  requireState(key, stateOf(kms, key), "cryptographic");
-  return { key, sealed: parsed.sealed };
+/** One side of ReEncrypt under the names that members have elsewhere. */
+function sideOf(input: object, side: "Source" | "Destination"): object {
+  const given = input as Readonly<Record<string, unknown>>;
+  const members = ["KeyId", "EncryptionContext", "EncryptionAlgorithm"];
+  return Object.fromEntries(members.map((name) => [name, given[`${side}${name}`]]));
 }
 
 const cryptographic = { key: "KeyId", forms: "any", use: "cryptographic" } as const;
+
+const WITHOUT_RECIPIENT = {
+  kind: "partial",
+  note: "Recipient is validated and then refused: an attestation document cannot be verified",
+} as const;
 
 const dataKeyMembers = {
   KeyId: shapes.keyId,
@@ -181,19 +139,18 @@ export const cryptography: Service<KmsContext> = {
       EncryptionAlgorithm: optional(shapes.encryptionAlgorithm),
       DryRun: optional(shapes.dryRun),
     },
-    async (input, { kms, key }) => {
-      requireSupported({ ...input, algorithms: [input.EncryptionAlgorithm] });
+    async (input, context) => {
+      const { kms, key } = context;
+      requireSupported({ algorithms: [input.EncryptionAlgorithm] });
       endDryRun(input);
-      return {
-        CiphertextBlob: await encrypt(kms, key, input.Plaintext, input.EncryptionContext),
-        KeyId: key.Arn,
-        EncryptionAlgorithm: ALGORITHM,
-      };
+      const CiphertextBlob = await encrypt(kms, key, input.Plaintext, input.EncryptionContext);
+      kms.usage.note(key, context, kms.clock.now());
+      return { CiphertextBlob, KeyId: key.Arn, EncryptionAlgorithm: ALGORITHM };
     },
   ),
 
   Decrypt: onAccount(
-    {},
+    { authorized: "inside", coverage: WITHOUT_RECIPIENT },
     {
       CiphertextBlob: optional(shapes.ciphertext),
       EncryptionContext: optional(shapes.encryptionContext),
@@ -204,20 +161,22 @@ export const cryptography: Service<KmsContext> = {
       DryRun: optional(shapes.dryRun),
       DryRunModifiers: optional(shapes.dryRunModifiers),
     },
-    async (input, { kms }) => {
-      const { key, sealed } = sourceOf(kms, input.CiphertextBlob, input.KeyId);
+    async (input, context) => {
+      const { kms } = context;
+      const { key, sealed } = sourceOf(kms, { ...input, given: input.KeyId });
+      authorizeKey(kms, context, key, "kms:Decrypt", input);
+      requireKnownTokens(kms, input);
+      requireState(key, stateOf(kms, key), "cryptographic");
       requireSupported({ ...input, algorithms: [input.EncryptionAlgorithm] });
       endDryRun(input);
-      return {
-        KeyId: key.Arn,
-        Plaintext: await decrypt(kms, key, sealed, input.EncryptionContext),
-        EncryptionAlgorithm: ALGORITHM,
-      };
+      const Plaintext = await decrypt(kms, key, sealed, input.EncryptionContext);
+      kms.usage.note(key, context, kms.clock.now());
+      return { KeyId: key.Arn, Plaintext, EncryptionAlgorithm: ALGORITHM };
     },
   ),
 
   ReEncrypt: onAccount(
-    {},
+    { authorized: "inside" },
     {
       CiphertextBlob: optional(shapes.ciphertext),
       SourceEncryptionContext: optional(shapes.encryptionContext),
@@ -230,19 +189,29 @@ export const cryptography: Service<KmsContext> = {
       DryRun: optional(shapes.dryRun),
       DryRunModifiers: optional(shapes.dryRunModifiers),
     },
-    async (input, { kms }) => {
+    async (input, context) => {
+      const { kms } = context;
       const destination = findKey(kms, input.DestinationKeyId, "any");
-      const source = sourceOf(kms, input.CiphertextBlob, input.SourceKeyId);
+      const source = sourceOf(kms, { ...input, given: input.SourceKeyId });
+      const sameKey = source.key === destination;
+      authorizeKey(kms, context, source.key, "kms:ReEncryptFrom", { ...sideOf(input, "Source"), sameKey });
+      authorizeKey(kms, context, destination, "kms:ReEncryptTo", {
+        ...sideOf(input, "Destination"),
+        sameKey,
+      });
+      requireKnownTokens(kms, input);
+      requireState(source.key, stateOf(kms, source.key), "cryptographic");
       requireState(destination, stateOf(kms, destination), "cryptographic");
       requireSupported({
-        ...input,
         algorithms: [input.SourceEncryptionAlgorithm, input.DestinationEncryptionAlgorithm],
       });
       endDryRun(input);
       const plaintext = await decrypt(kms, source.key, source.sealed, input.SourceEncryptionContext);
       try {
+        const CiphertextBlob = await encrypt(kms, destination, plaintext, input.DestinationEncryptionContext);
+        for (const key of [source.key, destination]) kms.usage.note(key, context, kms.clock.now());
         return {
-          CiphertextBlob: await encrypt(kms, destination, plaintext, input.DestinationEncryptionContext),
+          CiphertextBlob,
           SourceKeyId: source.key.Arn,
           KeyId: destination.Arn,
           SourceEncryptionAlgorithm: ALGORITHM,
@@ -255,22 +224,26 @@ export const cryptography: Service<KmsContext> = {
   ),
 
   GenerateDataKey: onKey(
-    cryptographic,
+    { ...cryptographic, coverage: WITHOUT_RECIPIENT },
     { ...dataKeyMembers, Recipient: optional(shapes.recipient) },
-    async (input, { kms, key }) => {
+    async (input, context) => {
+      const { kms, key } = context;
       const made = await dataKey(kms, key, input);
+      kms.usage.note(key, context, kms.clock.now());
       return { CiphertextBlob: made.blob, Plaintext: made.plaintext, KeyId: key.Arn };
     },
   ),
 
-  GenerateDataKeyWithoutPlaintext: onKey(cryptographic, dataKeyMembers, async (input, { kms, key }) => {
+  GenerateDataKeyWithoutPlaintext: onKey(cryptographic, dataKeyMembers, async (input, context) => {
+    const { kms, key } = context;
     const made = await dataKey(kms, key, input);
+    kms.usage.note(key, context, kms.clock.now());
     made.plaintext.fill(0);
     return { CiphertextBlob: made.blob, KeyId: key.Arn };
   }),
 
   GenerateRandom: onAccount(
-    {},
+    { coverage: WITHOUT_RECIPIENT },
     {
       NumberOfBytes: optional(shapes.numberOfBytes),
       CustomKeyStoreId: optional(shapes.customKeyStoreId),
@@ -290,6 +263,7 @@ export const cryptography: Service<KmsContext> = {
 async function randomOfStore(kms: Kms, keyStoreId: string, bytes: number): Promise<Buffer> {
   const keyStore = findKeyStore(kms, keyStoreId);
   requireArrow(keyStore, "use");
+  kms.rates.cryptographic(keyStoreId);
   const session = kms.sessions.get(keyStoreId);
   if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId)))
     throw clusterUnreachable();

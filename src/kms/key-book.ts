@@ -2,10 +2,12 @@
  * All KMS keys, in the database and, for the request path, in memory. One server owns the
  * database, so memory is the committed state; every change is written first.
  */
-import { sql } from "kysely";
+import { sql, type Updateable } from "kysely";
 import { AwsError } from "../core/errors.ts";
+import { Mutex } from "../core/mutex.ts";
 import type { Db, Store } from "../store/database.ts";
-import { keyOfRow, type Key } from "./key.ts";
+import type { KeyTable } from "../store/schema.ts";
+import { keyOfRow, type Key, type Tag } from "./key.ts";
 
 /** Random 96-bit IVs: at most 2^32 encryptions per key (SP 800-38D §8.3). */
 const ENCRYPTION_LIMIT = 2 ** 32;
@@ -16,6 +18,9 @@ const RESERVATION = 65_536;
 export interface KeyChange {
   readonly Enabled?: boolean;
   readonly DeletionDate?: number | undefined;
+  readonly Description?: string;
+  readonly Tags?: readonly Tag[];
+  readonly Policy?: string;
 }
 
 interface Counter {
@@ -31,7 +36,7 @@ export interface NewKey {
   readonly Description: string;
   readonly CreationDate: number;
   readonly Canary: Buffer;
-  readonly Tags: readonly unknown[];
+  readonly Tags: readonly Tag[];
   readonly Policy: string;
 }
 
@@ -40,6 +45,8 @@ export class KeyBook {
   readonly #where: { region: string; account: string };
   readonly #keys = new Map<string, Key>();
   readonly #counters = new Map<string, Counter>();
+  /** Changes take turns, so that none is computed from what another is about to replace. */
+  readonly #changes = new Mutex();
 
   constructor(store: Store, where: { region: string; account: string }) {
     this.#store = store;
@@ -85,6 +92,7 @@ export class KeyBook {
       DeletionDate: null,
       EncryptionsReserved: 0,
       Tags: JSON.stringify(key.Tags),
+      LastUsage: null,
     };
     await this.#store.transaction(async (trx) => {
       await trx.insertInto("keys").values(row).execute();
@@ -96,18 +104,28 @@ export class KeyBook {
     return added;
   }
 
-  /** @throws AwsError NotFoundException when the key was deleted meanwhile */
-  async change(key: Key, change: KeyChange): Promise<void> {
-    const next = { ...key, ...change };
-    const result = await this.#store.db
-      .updateTable("keys")
-      .set({ Enabled: next.Enabled ? 1 : 0, DeletionDate: next.DeletionDate ?? null })
-      .where("KeyId", "=", key.KeyId)
-      .executeTakeFirst();
-    // A due deletion may have removed the key since it was looked up: then it stays removed.
-    if (result.numUpdatedRows === 0n)
-      throw new AwsError("NotFoundException", `Key '${key.Arn}' does not exist`);
-    this.#keys.set(key.KeyId, next);
+  /**
+   * Change a key; `change` may be computed from what the key is when its turn comes.
+   * @throws AwsError NotFoundException when the key was deleted meanwhile
+   */
+  change(key: Key, change: KeyChange | ((current: Key) => KeyChange)): Promise<void> {
+    return this.#changes.run(async () => {
+      const before = this.#require(key);
+      const wanted = typeof change === "function" ? change(before) : change;
+      await this.#store.db
+        .updateTable("keys")
+        .set(columnsOf({ ...before, ...wanted }))
+        .where("KeyId", "=", key.KeyId)
+        .execute();
+      // A due deletion may have removed the key since it was looked up: then it stays removed.
+      this.#keys.set(key.KeyId, { ...this.#require(key), ...wanted });
+    });
+  }
+
+  #require(key: Key): Key {
+    const current = this.#keys.get(key.KeyId);
+    if (current === undefined) throw new AwsError("NotFoundException", `Key '${key.Arn}' does not exist`);
+    return current;
   }
 
   /** Remove a key whose waiting period is over; `db` is the caller's transaction. */
@@ -169,4 +187,15 @@ export class KeyBook {
     // What an earlier run reserved may have been used, so it counts as used.
     this.#counters.set(keyId, { used: reserved, reserved, reserving: undefined });
   }
+}
+
+/** The columns that may change. */
+function columnsOf(key: Key): Pick<Updateable<KeyTable>, keyof KeyChange> {
+  return {
+    Enabled: key.Enabled ? 1 : 0,
+    DeletionDate: key.DeletionDate ?? null,
+    Description: key.Description,
+    Tags: JSON.stringify(key.Tags),
+    Policy: key.Policy,
+  };
 }

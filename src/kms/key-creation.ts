@@ -3,7 +3,7 @@
  * key material or key material without an intent: journal → C_GenerateKey → fsync →
  * attributes and canary → commit (design/reliability.md §3.3).
  */
-import { newBackingKeyId, newKeyId } from "../core/ids.ts";
+import { newBackingKeyId } from "../core/ids.ts";
 import { AwsError, reason } from "../core/errors.ts";
 import { CKR, Pkcs11Error } from "../hsm/errors.ts";
 import type { KeyObject } from "../hsm/manage.ts";
@@ -16,7 +16,7 @@ import type { Kms } from "./service.ts";
 import type { KeyStore } from "./store-book.ts";
 import { clusterUnreachable, cryptographicError } from "./token-errors.ts";
 
-type Wish = Pick<NewKey, "Description" | "Tags" | "Policy">;
+type Wish = Pick<NewKey, "KeyId" | "Description" | "Tags" | "Policy">;
 
 /** What the template asked for, read back from the token before the key counts as made. */
 const REQUIRED: Readonly<Record<string, boolean>> = {
@@ -47,7 +47,7 @@ export async function makeKey(kms: Kms, keyStore: KeyStore, wish: Wish): Promise
   const session = kms.sessions.get(keyStore.CustomKeyStoreId);
   if (session === undefined || !(await kms.standings.usable(keyStore.CloudHsmClusterId)))
     throw clusterUnreachable();
-  const ids = { KeyId: newKeyId(), BackingKeyId: newBackingKeyId() };
+  const ids = { KeyId: wish.KeyId, BackingKeyId: newBackingKeyId() };
   const names = keyNames(ids.KeyId, ids.BackingKeyId, kms);
   await kms.store.db
     .insertInto("key_intents")
@@ -66,8 +66,8 @@ export async function makeKey(kms: Kms, keyStore: KeyStore, wish: Wish): Promise
     const Canary = await makeCanary(session, names);
     const CreationDate = kms.clock.now();
     return await kms.keys.add({
-      ...ids,
       ...wish,
+      ...ids,
       CustomKeyStoreId: keyStore.CustomKeyStoreId,
       CreationDate,
       Canary,

@@ -33,6 +33,8 @@ async function deleteIfDue(kms: Kms, keyId: string): Promise<void> {
     await trx.insertInto("key_intents").values(intent).execute();
     await kms.keys.remove(trx, key);
   });
+  // The database deletes aliases and grants with their key.
+  for (const book of [kms.aliases, kms.grants, kms.usage]) book.forget(key.KeyId);
   const failure = await destroyMaterial(kms, key, keyStore.CloudHsmClusterId);
   if (failure !== undefined) await recordOrphan(kms, key, keyStore.CloudHsmClusterId, failure);
   await closeIntent(kms, key.BackingKeyId);

@@ -14,7 +14,7 @@ import {
   requireTwoHsms,
 } from "./key-store-rules.ts";
 import { openMarker, sealMarker } from "./markers.ts";
-import { findKeyStore, onAccount, onKeyStore, type Kms, type KmsContext } from "./service.ts";
+import { authorize, findKeyStore, onAccount, onKeyStore, type Kms, type KmsContext } from "./service.ts";
 import {
   cloudHsmClusterId,
   customKeyStoreId,
@@ -222,7 +222,11 @@ export const keyStores: Service<KmsContext> = {
   CreateCustomKeyStore: onAccount(
     { coverage: { kind: "partial", note: "EXTERNAL_KEY_STORE is refused" } },
     createMembers,
-    (input, { kms }) => {
+    (input, context) => {
+      const { kms, operation } = context;
+      kms.rates.keyStoreOperation(operation);
+      // KMS looks the cluster up in the caller's name.
+      authorize(context, "cloudhsm:DescribeClusters", "*", {});
       if (input.CustomKeyStoreType === "EXTERNAL_KEY_STORE")
         throw new AwsError("UnsupportedOperationException", "keystead does not support external key stores.");
       refuseExternalMembers(input);
@@ -239,7 +243,8 @@ export const keyStores: Service<KmsContext> = {
       Limit: optional(limit),
       Marker: optional(marker),
     },
-    (input, { kms }) => {
+    (input, { kms, operation }) => {
+      kms.rates.keyStoreOperation(operation);
       const selected = selectStores(kms, input.CustomKeyStoreId, input.CustomKeyStoreName);
       const start =
         input.Marker === undefined ? 0 : Number(openMarker("DescribeCustomKeyStores", input.Marker));

@@ -20,7 +20,13 @@ export type KeyUse =
   | "scheduleDeletion"
   | "cancelDeletion"
   | "grant"
+  | "aliasTarget"
   | "unsupported";
+
+export interface Tag {
+  readonly TagKey: string;
+  readonly TagValue: string;
+}
 
 export interface Key {
   readonly KeyId: string;
@@ -34,6 +40,9 @@ export interface Key {
   readonly CreationDate: number;
   readonly DeletionDate: number | undefined;
   readonly Canary: Buffer;
+  readonly Tags: readonly Tag[];
+  /** The key policy, as it was given. */
+  readonly Policy: string;
   /** CKA_ID and CKA_LABEL on the token. */
   readonly ref: KeyRef;
   /** The header of this key's ciphertexts, made once. */
@@ -64,6 +73,8 @@ export function keyOfRow(row: Selectable<KeyTable>, where: { region: string; acc
     CreationDate: row.CreationDate,
     DeletionDate: row.DeletionDate ?? undefined,
     Canary: row.Canary,
+    Tags: JSON.parse(row.Tags) as Tag[],
+    Policy: row.Policy,
     ...keyNames(row.KeyId, row.BackingKeyId, where),
   };
 }
@@ -98,6 +109,8 @@ const KEY_STATE_RULES: Readonly<Record<KeyUse, Readonly<Partial<Record<KeyState,
     Unavailable: notPendingDeletion,
   },
   grant: { Disabled: disabled, PendingDeletion: pendingDeletion },
+  // The key an alias is to name; what it named before may be in any state.
+  aliasTarget: { PendingDeletion: pendingDeletion },
   unsupported: {},
 };
 

@@ -1,12 +1,16 @@
 /** KMS keys: creation on the token, description, listing, and the states a user can set (reference: kms-keys §1, §4, §6). */
 import { AwsError } from "../core/errors.ts";
-import type { Service } from "../core/operation.ts";
+import { arn, newKeyId } from "../core/ids.ts";
+import type { Request, Service } from "../core/operation.ts";
 import { boolean, integer, oneOf, optional, string, type Input } from "../core/shape.ts";
+import { chosenId, requireFreeId } from "./chosen-id.ts";
 import { makeKey } from "./key-creation.ts";
 import { requireTwoHsms } from "./key-store-rules.ts";
 import type { Key } from "./key.ts";
 import { openMarker, sealMarker } from "./markers.ts";
+import { defaultPolicy, requireLegalPolicy } from "./policies.ts";
 import {
+  authorize,
   findKeyStore,
   onAccount,
   onKey,
@@ -16,17 +20,17 @@ import {
   type KmsContext,
 } from "./service.ts";
 import * as shapes from "./shapes.ts";
+import { requireLegalTags } from "./tags.ts";
 
 const DAY_MS = 86_400_000;
 const WAITING_PERIOD = { least: 7, most: 30 } as const;
-const TAG_LIMIT = 50;
 const KEYS_PER_PAGE = 100;
 /** KeyId pages after this text: no key id sorts before it. */
 const FIRST = "";
 
 const createMembers = {
   Policy: optional(shapes.policyDocument),
-  Description: optional(string({ min: 0, max: 8192 })),
+  Description: optional(shapes.description),
   KeyUsage: optional(shapes.keyUsage),
   CustomerMasterKeySpec: optional(shapes.customerMasterKeySpec),
   KeySpec: optional(shapes.keySpec),
@@ -72,45 +76,27 @@ function otherOrigin(origin: string, customKeyStoreId: string | undefined): AwsE
   );
 }
 
-/** @throws AwsError TagException in AWS's words */
-function requireLegalTags(tags: NonNullable<CreateInput["Tags"]>): void {
-  const names = tags.map((tag) => tag.TagKey);
-  if (new Set(names).size < names.length) throw new AwsError("TagException", "Duplicate tag keys");
-  if (names.length > TAG_LIMIT) throw new AwsError("TagException", "Too many tags");
-  if (names.some((name) => name.toLowerCase().startsWith("aws:")))
-    throw new AwsError("TagException", "Tags beginning with aws: are reserved");
-}
+/** Keys with an id of the caller's choice are made one at a time: two of them may want the same. */
+const CHOOSE_ID = "create a key with a chosen id";
 
-function createKey(kms: Kms, keyStoreId: string, input: CreateInput): Promise<Key> {
+function createKey(context: KmsContext & Request, keyStoreId: string, input: CreateInput): Promise<Key> {
+  const { kms } = context;
   findKeyStore(kms, keyStoreId);
-  return kms.turns.run(keyStoreId, async () => {
-    const keyStore = findKeyStore(kms, keyStoreId);
-    requireArrow(keyStore, "use");
-    await requireTwoHsms(kms, keyStore.CloudHsmClusterId);
-    requireLegalTags(input.Tags ?? []);
-    return makeKey(kms, keyStore, {
-      Description: input.Description ?? "",
-      Tags: input.Tags ?? [],
-      Policy: input.Policy ?? defaultPolicy(kms),
+  const { chosen, Tags } = chosenId(input.Tags ?? []);
+  const KeyId = chosen ?? newKeyId();
+  const create = (): Promise<Key> =>
+    kms.turns.run(keyStoreId, async () => {
+      const keyStore = findKeyStore(kms, keyStoreId);
+      requireArrow(keyStore, "use");
+      await requireTwoHsms(kms, keyStore.CloudHsmClusterId);
+      const { Policy = defaultPolicy(kms), BypassPolicyLockoutSafetyCheck: bypass } = input;
+      if (input.Policy !== undefined)
+        requireLegalPolicy(context, arn("kms", kms.region, kms.account, `key/${KeyId}`), Policy, bypass);
+      requireLegalTags(Tags);
+      if (chosen !== undefined) requireFreeId(kms, chosen);
+      return makeKey(kms, keyStore, { KeyId, Description: input.Description ?? "", Tags, Policy });
     });
-  });
-}
-
-/** The policy AWS gives a key that is created without one through the API. */
-function defaultPolicy(kms: Kms): string {
-  return JSON.stringify({
-    Version: "2012-10-17",
-    Id: "key-default-1",
-    Statement: [
-      {
-        Sid: "Enable IAM User Permissions",
-        Effect: "Allow",
-        Principal: { AWS: `arn:aws:iam::${kms.account}:root` },
-        Action: "kms:*",
-        Resource: "*",
-      },
-    ],
-  });
+  return chosen === undefined ? create() : kms.turns.run(CHOOSE_ID, create);
 }
 
 /** KeyMetadata of a key in an AWS CloudHSM key store (reference: kms-keys §1.3). */
@@ -159,12 +145,13 @@ const management = { key: "KeyId", forms: "key-id-or-arn" } as const;
 export const keys: Service<KmsContext> = {
   CreateKey: onAccount(
     {
-      coverage: { kind: "partial", note: "Origin AWS_CLOUDHSM only; the key policy is kept, not evaluated" },
+      coverage: { kind: "partial", note: "Origin AWS_CLOUDHSM only" },
     },
     createMembers,
-    async (input, { kms }) => {
-      const key = await createKey(kms, requireStoreKey(input), input);
-      return { KeyMetadata: metadataOf(kms, key) };
+    async (input, context) => {
+      if (input.Tags !== undefined) authorize(context, "kms:TagResource", "*", input);
+      const key = await createKey(context, requireStoreKey(input), input);
+      return { KeyMetadata: metadataOf(context.kms, key) };
     },
   ),
 

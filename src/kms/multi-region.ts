@@ -4,7 +4,7 @@ import type { Service } from "../core/operation.ts";
 import { boolean, optional, string } from "../core/shape.ts";
 import type { Key } from "./key.ts";
 import { onKey, type KmsContext } from "./service.ts";
-import { keyId, policyDocument, tags } from "./shapes.ts";
+import { description, keyId, policyDocument, tags } from "./shapes.ts";
 import { neverByArn } from "./unsupported.ts";
 
 const region = string({ min: 1, max: 32, pattern: "^([a-z]+-){2,3}\\d+$" });
@@ -23,7 +23,7 @@ export const multiRegion: Service<KmsContext> = {
       ReplicaRegion: region,
       Policy: optional(policyDocument),
       BypassPolicyLockoutSafetyCheck: optional(boolean()),
-      Description: optional(string({ min: 0, max: 8192 })),
+      Description: optional(description),
       Tags: optional(tags),
     },
     notPrimary,

@@ -1,7 +1,8 @@
 /**
  * What KMS operations stand on: the service's own context, and the guards a table entry
- * names. `onAccount`: the caller is known; `onKey`: the key is resolved and its state allows
- * the use; `onKeyStore`: the store is resolved and the connection state's arrow exists.
+ * names. `onAccount`: the caller is known and may do it; `onKey`: the key is resolved, the
+ * caller may do it with this key, whose state allows the use; `onKeyStore`: the caller may do
+ * it, the store is resolved and the connection state's arrow exists.
  */
 import type { CloudHsm } from "../cloudhsm/context.ts";
 import type { KmsLogins } from "../cloudhsm/users.ts";
@@ -18,14 +19,19 @@ import type { Tokens } from "../hsm/tokens.ts";
 import type { Network } from "../network/network.ts";
 import type { Reconciler } from "../reconciler.ts";
 import type { Store } from "../store/database.ts";
+import type { AliasBook } from "./alias-book.ts";
 import type { ClusterStandings } from "./cluster-standing.ts";
 import { CONNECTION, type ConnectionEvent } from "./connection-states.ts";
+import type { GrantBook } from "./grant-book.ts";
 import { keyState, requireState, type Key, type KeyState, type KeyUse } from "./key.ts";
 import type { KeyBook } from "./key-book.ts";
 import { resolveKeyId, type KeyIdForms } from "./key-ids.ts";
+import { accountQuestion, keyQuestion } from "./questions.ts";
 import type { KeyHealth } from "./key-health.ts";
+import type { KeyUsage } from "./key-usage.ts";
 import type { KmsuserPasswords } from "./kmsuser.ts";
 import type { Progress } from "./progress.ts";
+import type { Rates } from "./rates.ts";
 import type { KeyStore, StoreBook } from "./store-book.ts";
 
 /** Everything the KMS service is made of; constructed in `server.ts`. */
@@ -41,6 +47,9 @@ export interface Kms {
   readonly cloudhsm: CloudHsm;
   readonly log: Logger;
   readonly keys: KeyBook;
+  readonly aliases: AliasBook;
+  readonly grants: GrantBook;
+  readonly usage: KeyUsage;
   readonly keyStores: StoreBook;
   readonly passwords: KmsuserPasswords;
   readonly standings: ClusterStandings;
@@ -50,6 +59,7 @@ export interface Kms {
   /** One per connected key store: the client application that is logged in as kmsuser. */
   readonly sessions: Map<string, KmsSession>;
   readonly progress: Progress;
+  readonly rates: Rates;
   /** One turn per key store around check, act and commit. */
   readonly turns: Mutexes;
 }
@@ -58,13 +68,42 @@ export interface KmsContext {
   readonly kms: Kms;
 }
 
-/** An operation that needs nothing but a known caller. */
+/**
+ * May the caller do this, with no key concerned? `asked` is the request, for its condition keys.
+ * @throws AwsError AccessDeniedException
+ */
+export function authorize(
+  { kms, ...request }: KmsContext & Request,
+  action: string,
+  resource: string,
+  asked: object,
+): void {
+  request.authorizer?.check(accountQuestion(kms, request, action, resource, asked));
+}
+
+/**
+ * May the caller do this with `key`?
+ * @throws AwsError AccessDeniedException
+ */
+export function authorizeKey(kms: Kms, request: Request, key: Key, action: string, asked: object = {}): void {
+  request.authorizer?.check(keyQuestion(kms, request, key, action, asked));
+}
+
+export interface AccountFacts extends Facts {
+  /** What the operation is about is known only inside it, so it asks there whether the caller may. */
+  readonly authorized?: "inside";
+}
+
+/** An operation of the account as a whole; its permission is for the resource `*`. */
 export function onAccount<const M extends Members>(
-  facts: Facts,
+  facts: AccountFacts,
   members: M,
   run: (input: Input<M>, context: KmsContext & Request) => Promise<object | undefined>,
 ): Operation<KmsContext> {
-  return operation<KmsContext, M>(facts, members, run);
+  return operation<KmsContext, M>(facts, members, (input, context) => {
+    if (facts.authorized === undefined) authorize(context, `kms:${context.operation}`, "*", input);
+    return run(input, context);
+  });
 }
 
 export interface KeyFacts extends Facts {
@@ -87,9 +126,17 @@ export function onKey<const M extends Members>(
   return operation<KmsContext, M>(facts, members, (input, context) => {
     const named: unknown = (input as Record<string, unknown>)[facts.key];
     const key = findKey(context.kms, String(named), facts.forms);
+    authorizeKey(context.kms, context, key, `kms:${context.operation}`, input);
+    requireKnownTokens(context.kms, input);
     requireState(key, stateOf(context.kms, key), facts.use);
     return run(input, { ...context, key });
   });
+}
+
+/** @throws AwsError InvalidGrantTokenException when GrantTokens has one that no grant has */
+export function requireKnownTokens(kms: Kms, asked: object): void {
+  const { GrantTokens } = asked as { readonly GrantTokens?: readonly string[] };
+  if (GrantTokens !== undefined) kms.grants.requireTokens(GrantTokens);
 }
 
 /** @throws AwsError NotFoundException in the words AWS has for each kind of key id */
@@ -133,6 +180,8 @@ export function onKeyStore<const M extends Members>(
 ): Operation<KmsContext> {
   return operation<KmsContext, M>(facts, members, (input, context) => {
     const id = String((input as Record<string, unknown>)["CustomKeyStoreId"]);
+    context.kms.rates.keyStoreOperation(context.operation);
+    authorize(context, `kms:${context.operation}`, "*", input);
     findKeyStore(context.kms, id);
     return context.kms.turns.run(id, () => {
       const keyStore = findKeyStore(context.kms, id);

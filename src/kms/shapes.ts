@@ -7,6 +7,7 @@ export const customKeyStoreId = string({ min: 1, max: 64 });
 export const customKeyStoreName = string({ min: 1, max: 256 });
 export const encryptionContext = map(string(), string());
 export const grantTokens = list(string({ min: 1, max: 8192 }), { min: 0, max: 10 });
+export const description = string({ min: 0, max: 8192 });
 export const limit = integer({ min: 1, max: 1000 });
 export const marker = string({ min: 1, max: 1024, pattern: "[\\u0020-\\u00FF]*" });
 export const plaintext = blob({ min: 1, max: 4096, sensitive: true });

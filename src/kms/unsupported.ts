@@ -1,13 +1,9 @@
 /**
- * What keys of custom key stores can never do, in AWS's words (reference: kms-keys §3, §5),
- * and what keystead cannot do yet, in ours. The request is validated and the key looked up
+ * What keys of custom key stores can never do, in AWS's words (reference: kms-keys §3, §5). The request is validated and the key looked up
  * first, as at AWS; its state is not looked at, because these refusals hold in every state.
  */
 import { AwsError } from "../core/errors.ts";
-import type { Facts, Operation } from "../core/operation.ts";
-import type { Members } from "../core/shape.ts";
 import type { Key } from "./key.ts";
-import { onAccount, type KmsContext } from "./service.ts";
 
 interface WithKey {
   readonly key: Key;
@@ -44,14 +40,3 @@ export const neverByArn = {
 
 /** The same for operations that take any identifier of a key. */
 export const never = { ...neverByArn, forms: "any" } as const;
-
-/** An operation that is validated and then refused because it is not built yet. */
-export function later(
-  name: string,
-  members: Members,
-  output: Facts["output"] = "structure",
-): Operation<KmsContext> {
-  const refuse = (): Promise<never> =>
-    Promise.reject(new AwsError("UnsupportedOperationException", `keystead does not implement ${name} yet.`));
-  return onAccount({ output, coverage: { kind: "later", note: "not built yet" } }, members, refuse);
-}

@@ -2,12 +2,12 @@
 import { join } from "node:path";
 import type { CloudHsm } from "../cloudhsm/context.ts";
 import { runOperatorCommand } from "../cloudhsm/operator.ts";
-import { createReadyCluster, initializeWithThrowAwayCa } from "../cloudhsm/quick-cluster.ts";
+import { createReadyCluster, initializeWithThrowAwayCa, restoreCluster } from "../cloudhsm/quick-cluster.ts";
 import { baldrApiService } from "../cloudhsm/service.ts";
 import { newKmsUserPassword } from "../core/ids.ts";
 import { callAsRoot } from "../core/in-process.ts";
 import type { ClusterServices, ClusterWish } from "./services.ts";
-import type { ClusterView, CreatedCluster } from "./wire.ts";
+import type { BackupView, ClusterView, CreatedCluster } from "./wire.ts";
 
 /** Easy to type into a prompt, and within cloudhsm-cli's 7..32 characters. */
 const CHOSEN_PASSWORD_LENGTH = 12;
@@ -29,13 +29,18 @@ export function clusterServices(cloudhsm: CloudHsm): ClusterServices {
       });
       return { clusterId, customerCaPem, ...chosen };
     },
+    restore: (wish) => restoreCluster(cloudhsm, wish),
+    backups: async () => {
+      const answer = (await call("DescribeBackups", {})) as { Backups: readonly BackupView[] };
+      return answer.Backups;
+    },
     operate: (clusterId, request) => runOperatorCommand(cloudhsm, { clusterId, ...request }),
     pkcs11: async () => ({
       module: cloudhsm.tokens.modulePath,
       clusters: (await list()).map(({ ClusterId }) => ({
         clusterId: ClusterId,
         conf: join(cloudhsm.tokens.of(ClusterId).directory, "softhsm2.conf"),
-        tokenLabel: ClusterId,
+        tokenLabel: cloudhsm.tokens.of(ClusterId).label,
       })),
     }),
   };

@@ -1,4 +1,4 @@
-/** Clusters for people who just want one, the operator's verbs, and where a cluster's token is. */
+/** Clusters for people who just want one, backups, the operator's verbs, and where a cluster's token is. */
 import { Router } from "express";
 import { z } from "zod";
 import { readBody } from "./errors.ts";
@@ -11,6 +11,7 @@ const wish = z.strictObject({
   adminPassword: password.exactOptional(),
   kmsuserPassword: password.exactOptional(),
 });
+const restoreWish = wish.pick({ hsms: true });
 const passwords = z.strictObject({
   adminPassword: password.exactOptional(),
   kmsuserPassword: password.exactOptional(),
@@ -38,6 +39,13 @@ export function clusterRoutes({ clusters }: ManageServices): Router {
     .post("/clusters/:id/hsm", async (request, response) => {
       // A refused verb is an answer, not an HTTP error: cloudhsm-cli's envelope carries its own error_code.
       response.json(await clusters.operate(request.params.id, readBody(operatorRequest, request)));
+    })
+    .get("/backups", async (_request, response) => {
+      response.json({ backups: await clusters.backups() });
+    })
+    .post("/backups/:id/restore", async (request, response) => {
+      const { hsms } = readBody(restoreWish, request);
+      response.status(201).json(await clusters.restore({ backupId: request.params.id, hsms }));
     })
     .get("/pkcs11", async (_request, response) => {
       response.json(await clusters.pkcs11());

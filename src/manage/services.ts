@@ -7,6 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Transitions } from "../core/transitions.ts";
 import type {
+  BackupView,
   ClusterView,
   CreatedCluster,
   Health,
@@ -44,6 +45,10 @@ export interface ClusterServices {
     clusterId: string,
     passwords: { readonly adminPassword?: string; readonly kmsuserPassword?: string },
   ): Promise<CreatedCluster>;
+  /** A cluster from a backup, with HSMs. */
+  restore(wish: { readonly backupId: string; readonly hsms: number }): Promise<CreatedCluster>;
+  /** All backups, the newest first. */
+  backups(): Promise<readonly BackupView[]>;
   operate(clusterId: string, request: OperatorRequest): Promise<OperatorReply>;
   pkcs11(): Promise<Pkcs11View>;
 }

@@ -8,7 +8,7 @@ export interface ServerInfo {
   readonly endpoint: string;
   readonly region: string;
   readonly account: string;
-  readonly auth: "sigv4" | "any";
+  readonly auth: "sigv4" | "iam" | "any";
   readonly dev: boolean;
   readonly modulePath: string;
   readonly dataDirectory: string;
@@ -73,6 +73,15 @@ export interface ClusterView {
   readonly Hsms?: readonly HsmView[];
 }
 
+/** A backup as DescribeBackups answers it; the members that keystead's clients read. */
+export interface BackupView {
+  readonly BackupId: string;
+  readonly BackupState: string;
+  readonly ClusterId: string;
+  /** Seconds of virtual time since the epoch. */
+  readonly CreateTimestamp: number;
+}
+
 export interface SubnetView {
   readonly SubnetId: string;
   readonly VpcId: string;
@@ -98,7 +107,7 @@ export interface Pkcs11View {
   }[];
 }
 
-/** Answer of `POST clusters` and `POST clusters/:id/init`. Passwords appear only when the server chose them. */
+/** Answer of `POST clusters`, `POST clusters/:id/init` and `POST backups/:id/restore`. Passwords appear only when the server chose them. */
 export interface CreatedCluster {
   readonly clusterId: string;
   readonly customerCaPem?: string;

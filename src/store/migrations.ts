@@ -84,6 +84,38 @@ create table orphans (
   Reason text not null, RecordedAt real not null) strict
 `;
 
+const KEY_METADATA = `
+create table aliases (
+  AliasName text primary key, TargetKeyId text not null references keys (KeyId) on delete cascade,
+  CreationDate real not null, LastUpdatedDate real not null) strict
+
+create index aliases_by_key on aliases (TargetKeyId)
+
+create table grants (
+  GrantId text primary key, KeyId text not null references keys (KeyId) on delete cascade,
+  Name text, GranteePrincipal text not null, RetiringPrincipal text, Operations text not null,
+  Constraints text not null, IssuingAccount text not null, CreationDate real not null,
+  TokenKey blob not null) strict
+
+create index grants_by_key on grants (KeyId)
+
+alter table keys add column LastUsage text
+`;
+
+/** No foreign key: backups outlive their clusters, and copies come from another Region's. */
+const BACKUPS = `
+create table backups (
+  BackupId text primary key, ClusterId text not null, State text not null, CreateTimestamp real not null,
+  DeleteTimestamp real, NeverExpires integer not null, HsmType text not null, Mode text not null,
+  CopyTimestamp real, SourceRegion text, SourceBackup text, SourceCluster text,
+  ClusterState text not null, Certificates text not null, TrustAnchor text, TokenSerial text,
+  SoPinSealed blob not null, Users text not null, TagList text not null, ResourcePolicy text) strict
+
+create index backups_by_cluster on backups (ClusterId, CreateTimestamp)
+`;
+
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "001-first": { up: (db: Kysely<Schema>) => run(db, FIRST) },
+  "002-key-metadata": { up: (db: Kysely<Schema>) => run(db, KEY_METADATA) },
+  "003-backups": { up: (db: Kysely<Schema>) => run(db, BACKUPS) },
 };

@@ -104,6 +104,38 @@ export interface HsmUserTable {
   Deleted: Generated<number>;
 }
 
+export interface BackupTable {
+  BackupId: string;
+  /** The cluster that was backed up; of a copy from another Region, the cluster there. */
+  ClusterId: string;
+  State: string;
+  CreateTimestamp: number;
+  DeleteTimestamp: number | null;
+  /** 1 when the retention policy does not apply. */
+  NeverExpires: number;
+  HsmType: string;
+  Mode: string;
+  /** Of a copy from another Region. */
+  CopyTimestamp: number | null;
+  SourceRegion: string | null;
+  SourceBackup: string | null;
+  SourceCluster: string | null;
+  /** State of the cluster as of the backup: ACTIVE, or INITIALIZED when it was not activated. */
+  ClusterState: string;
+  /** JSON: the Certificates structure of the cluster */
+  Certificates: Json;
+  TrustAnchor: string | null;
+  TokenSerial: string | null;
+  /** SO PIN of the copied token. */
+  SoPinSealed: Bytes;
+  /** JSON: the cluster's rows of hsm_users, without the cluster's id */
+  Users: Json;
+  /** JSON: {Key,Value}[] */
+  TagList: Json;
+  /** JSON document of PutResourcePolicy. */
+  ResourcePolicy: string | null;
+}
+
 export interface OperatorSessionTable {
   /** SHA-256 of the session's token, hexadecimal. */
   TokenHash: string;
@@ -158,6 +190,32 @@ export interface KeyTable {
   /** JSON: {TagKey,TagValue}[] */
   Tags: Json;
   Policy: string;
+  /** JSON: the last cryptographic use, written now and then and at the end, not per request. */
+  LastUsage: Json | null;
+}
+
+export interface AliasTable {
+  AliasName: string;
+  TargetKeyId: string;
+  CreationDate: number;
+  LastUpdatedDate: number;
+}
+
+export interface GrantTable {
+  GrantId: string;
+  KeyId: string;
+  Name: string | null;
+  GranteePrincipal: string;
+  RetiringPrincipal: string | null;
+  /** JSON: names of operations */
+  Operations: Json;
+  /** JSON: {EncryptionContextSubset?, EncryptionContextEquals?}, each a list of pairs */
+  Constraints: Json;
+  /** ARN of the account whose principal created it. */
+  IssuingAccount: string;
+  CreationDate: number;
+  /** Authenticates the grant tokens of this grant, so that none needs a row of its own. */
+  TokenKey: Bytes;
 }
 
 /** Intent journal: written before the irreversible act on the token, gone after it is settled. */
@@ -190,10 +248,13 @@ export interface Schema {
   clusters: ClusterTable;
   hsms: HsmTable;
   hsm_users: HsmUserTable;
+  backups: BackupTable;
   operator_sessions: OperatorSessionTable;
   key_stores: KeyStoreTable;
   former_passwords: FormerPasswordTable;
   keys: KeyTable;
+  aliases: AliasTable;
+  grants: GrantTable;
   key_intents: KeyIntentTable;
   orphans: OrphanTable;
 }

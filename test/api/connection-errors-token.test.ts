@@ -15,7 +15,7 @@ import {
   expectRepaired,
   tokenFiles,
 } from "./connection-story.ts";
-import { signalAndReap, workersWith } from "./worker-processes.ts";
+import { killAndReap, warmSpares } from "./worker-processes.ts";
 
 /** A connect that gets no worker gives up after 20 s of wall time (src/kms/connection.ts). */
 const LOGIN_DEADLINE_TIMEOUT_MS = 110_000;
@@ -48,9 +48,10 @@ test(
     const module = privateModule();
     const keystead = await startKeystead({ module });
     const story = await disconnectedStory(keystead);
+    const spares = await warmSpares(module);
     renameSync(module, `${module}.away`);
     // The warm spares have the library loaded; without them every start fails.
-    await signalAndReap(await workersWith(module), "SIGKILL");
+    await killAndReap(spares);
     await expectFailedConnect(keystead, story, "NETWORK_ERRORS");
     await disconnectFailed(keystead, story.storeId);
     renameSync(`${module}.away`, module);
@@ -65,12 +66,14 @@ test(
     const module = privateModule();
     const keystead = await startKeystead({ module });
     const story = await disconnectedStory(keystead);
-    const spares = await workersWith(module);
+    const spares = await warmSpares(module);
     for (const pid of spares) process.kill(pid, "SIGSTOP");
     await expectFailedConnect(keystead, story, "NETWORK_ERRORS");
     await disconnectFailed(keystead, story.storeId);
-    // The one that was tried is ended, the others are still waiting.
-    for (const pid of await workersWith(module)) process.kill(pid, "SIGCONT");
+    // The one that was tried is ended, the other still waits.
+    const waiting = (await warmSpares(module)).filter((pid) => spares.includes(pid));
+    expect(waiting).toHaveLength(1);
+    for (const pid of waiting) process.kill(pid, "SIGCONT");
     await expectRepaired(keystead, story);
   },
   LOGIN_DEADLINE_TIMEOUT_MS,
@@ -104,7 +107,7 @@ test("a damaged header alone is no failure: the connect takes the side copy", as
 function firstLength(file: Buffer): number {
   const BYTES = 3n;
   const LENGTHS: Readonly<Record<string, number>> = { "1": 1, "2": 8 };
-  for (let at = 8; at + 16 < file.length; ) {
+  for (let at = 8; at + 16 < file.length;) {
     const kind = file.readBigUInt64BE(at + 8);
     if (kind === BYTES) return at + 16;
     const length = LENGTHS[String(kind)];

@@ -38,20 +38,18 @@ async function describeCluster(keystead: Keystead, clusterId: string): Promise<C
 
 async function deleteHsms(keystead: Keystead, clusterId: string): Promise<void> {
   for (const { HsmId } of (await describeCluster(keystead, clusterId))?.Hsms ?? [])
-    await keystead.cloudhsm.send(new DeleteHsmCommand({ ClusterId: clusterId, HsmId }));
-  await vi.waitFor(
-    async () => expect((await describeCluster(keystead, clusterId))?.Hsms).toEqual([]),
-    { timeout: 20_000 },
-  );
+    await keystead.cloudhsm.send(new DeleteHsmCommand({ ClusterId: clusterId, HsmId: String(HsmId) }));
+  await vi.waitFor(async () => expect((await describeCluster(keystead, clusterId))?.Hsms).toEqual([]), {
+    timeout: 20_000,
+  });
 }
 
 async function deleteCluster(keystead: Keystead, clusterId: string): Promise<void> {
   await deleteHsms(keystead, clusterId);
   await keystead.cloudhsm.send(new DeleteClusterCommand({ ClusterId: clusterId }));
-  await vi.waitFor(
-    async () => expect(await describeCluster(keystead, clusterId)).toBeUndefined(),
-    { timeout: 20_000 },
-  );
+  await vi.waitFor(async () => expect(await describeCluster(keystead, clusterId)).toBeUndefined(), {
+    timeout: 20_000,
+  });
 }
 
 async function createHsm(keystead: Keystead, clusterId: string, AvailabilityZone: string): Promise<void> {

@@ -147,10 +147,11 @@ export async function expectStoreNetwork(
   const inbound = { Direction: "inbound", Protocol: "tcp", FromPort: 2223, ToPort: 2225, Peer: clusterGroup };
   expect(group?.Rules).toEqual([inbound]);
   expect(interfaces.map((eni) => eni.SubnetId).toSorted()).toEqual(Object.values(SubnetMapping).toSorted());
+  const both = [String(group?.GroupId), String(clusterGroup)].toSorted();
   for (const { Description, Groups } of interfaces)
-    expect({ Description, Groups: [...Groups].toSorted() }).toEqual({
+    expect({ Description, Groups: Groups.toSorted() }).toEqual({
       Description: `KMS managed ENI for cluster ${clusterId}`,
-      Groups: [group?.GroupId, clusterGroup].toSorted(),
+      Groups: both,
     });
 }
 

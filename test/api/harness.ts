@@ -20,6 +20,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import { loadConfig } from "../../src/config.ts";
+import { mayAnswer } from "../conformance/errors.ts";
 import { startServer, type RunningServer } from "../../src/server.ts";
 
 export const ADMIN_PASSWORD = "Adm1nTest";
@@ -48,23 +49,55 @@ export interface ReadyCluster {
   readonly customerCaPem: string;
 }
 
+/** Takes what is to be done at the end: of the test, or of the file for what its tests share. */
+type AtEnd = (act: () => Promise<void> | void) => void;
+
 /** A directory that is removed when the test is over. */
-export function temporaryDirectory(): string {
+export function temporaryDirectory(atEnd: AtEnd = onTestFinished): string {
   const directory = mkdtempSync(join(tmpdir(), "keystead-test-"));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  atEnd(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
 /** Start a server that is closed when the test is over. Flags as in `keystead serve`. */
-export async function startKeystead(flags: Readonly<Record<string, unknown>> = {}): Promise<Keystead> {
-  const directory = typeof flags["dataDir"] === "string" ? flags["dataDir"] : temporaryDirectory();
+export async function startKeystead(
+  flags: Readonly<Record<string, unknown>> = {},
+  atEnd: AtEnd = onTestFinished,
+): Promise<Keystead> {
+  const directory = typeof flags["dataDir"] === "string" ? flags["dataDir"] : temporaryDirectory(atEnd);
   const config = loadConfig(
     { mode: "serve", port: 0, timing: "instant", logLevel: "error", ...flags, dataDir: directory },
     {},
   );
   const server = await startServer(config);
-  onTestFinished(() => server.close());
+  atEnd(() => server.close());
   return connectClients(server, directory);
+}
+
+type Send = (args: object) => Promise<unknown>;
+
+/** What is used of a client's middleware stack; its own types differ from service to service. */
+interface Middlewares {
+  add(
+    wrap: (next: Send, context: { commandName?: string }) => Send,
+    options: { step: "initialize"; name: string },
+  ): void;
+}
+
+/** Every error an SDK client of a test gets must be one the model lists for that operation. */
+function requireModelledErrors<C extends { readonly middlewareStack: unknown }>(client: C): C {
+  const check = (operation: string, error: unknown): never => {
+    if (error instanceof Error && "$metadata" in error && !mayAnswer(operation, error.name))
+      throw new Error(`${operation} answered ${error.name}, which its model does not list`, { cause: error });
+    throw error;
+  };
+  (client.middlewareStack as Middlewares).add(
+    (next, { commandName = "" }) =>
+      (args) =>
+        next(args).catch((error: unknown) => check(commandName.replace(/Command$/, ""), error)),
+    { step: "initialize", name: "modelledErrors" },
+  );
+  return client;
 }
 
 function connectClients(server: RunningServer, directory: string): Keystead {
@@ -83,8 +116,8 @@ function connectClients(server: RunningServer, directory: string): Keystead {
   return {
     server,
     directory,
-    kms: new KMSClient(client),
-    cloudhsm: new CloudHSMV2Client(client),
+    kms: requireModelledErrors(new KMSClient(client)),
+    cloudhsm: requireModelledErrors(new CloudHSMV2Client(client)),
     manage,
     operator: async (clusterId, command, args = {}, credentials, session) => {
       const admin = { role: "admin", username: "admin", password: ADMIN_PASSWORD };

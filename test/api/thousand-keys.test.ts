@@ -8,14 +8,17 @@ import {
   connectedStore,
   connectStore,
   createKey,
+  createStore,
   disconnectStore,
+  readyCluster,
   startKeystead,
   type Keystead,
 } from "./harness.ts";
 
 const KEYS = 1000;
 const MAKING_AT_ONCE = 8;
-const SAMPLES = 300;
+/** How many of the keys are encrypted with. */
+const USED = 100;
 
 /** In memory where the machine allows it: SoftHSM rewrites a new key's file 35 times. */
 function fastDirectory(): string {
@@ -31,19 +34,15 @@ function fastDirectory(): string {
   return directory;
 }
 
-/** Median milliseconds of an Encrypt, over keys in turn. */
-async function medianEncrypt({ kms }: Keystead, keyArns: readonly string[]): Promise<number> {
-  const times: number[] = [];
-  for (let sample = 0; sample < SAMPLES; sample += 1) {
-    const command = new EncryptCommand({
-      KeyId: keyArns[(sample * 7) % keyArns.length],
-      Plaintext: Buffer.alloc(32),
-    });
-    const started = performance.now();
-    await kms.send(command);
-    times.push(performance.now() - started);
-  }
-  return times.toSorted((a, b) => a - b)[SAMPLES / 2] ?? 0;
+function median(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+}
+
+async function timeEncrypt({ kms }: Keystead, KeyId: string): Promise<number> {
+  const command = new EncryptCommand({ KeyId, Plaintext: Buffer.alloc(32) });
+  const started = performance.now();
+  await kms.send(command);
+  return performance.now() - started;
 }
 
 async function makeKeys(keystead: Keystead, storeId: string, count: number): Promise<string[]> {
@@ -58,20 +57,29 @@ async function makeKeys(keystead: Keystead, storeId: string, count: number): Pro
 test("1,000 keys: connect takes at most 3 s, and Encrypt is as fast as with one key", async () => {
   const keystead = await startKeystead({ dataDir: fastDirectory() });
   const { storeId, keyArn } = await connectedStore(keystead);
-  await medianEncrypt(keystead, [keyArn]);
-  const withOne = await medianEncrypt(keystead, [keyArn]);
   const arns = [keyArn, ...(await makeKeys(keystead, storeId, KEYS - 1))];
   expect(new Set(arns).size).toBe(KEYS);
+  const small = await createStore(keystead, await readyCluster(keystead), "OneKey");
+  expect(await connectStore(keystead, small)).toBe("CONNECTED");
+  const onlyKey = await createKey(keystead, small);
 
   await disconnectStore(keystead, storeId);
   const started = performance.now();
   expect(await connectStore(keystead, storeId)).toBe("CONNECTED");
   const connect = performance.now() - started;
 
-  const withMany = await medianEncrypt(keystead, arns);
-  const ratio = withOne / withMany;
+  const used = arns.filter((_, index) => index % (KEYS / USED) === 0);
+  // A key's first use makes its working copy and reserves its counter's first block.
+  for (const arn of [onlyKey, ...used]) await timeEncrypt(keystead, arn);
+  const [withOne, withMany]: [number[], number[]] = [[], []];
+  // In turn, so that whatever else the machine does slows both alike.
+  for (const arn of [...used, ...used, ...used]) {
+    withOne.push(await timeEncrypt(keystead, onlyKey));
+    withMany.push(await timeEncrypt(keystead, arn));
+  }
+  const ratio = median(withOne) / median(withMany);
   console.log(
-    `1,000 keys: connect ${connect.toFixed(0)} ms; median Encrypt ${withMany.toFixed(2)} ms, with one key ${withOne.toFixed(2)} ms (ratio ${ratio.toFixed(2)})`,
+    `1,000 keys: connect ${connect.toFixed(0)} ms; median Encrypt ${median(withMany).toFixed(2)} ms, with one key ${median(withOne).toFixed(2)} ms (ratio ${ratio.toFixed(2)})`,
   );
   expect(connect).toBeLessThanOrEqual(3_000);
   expect(ratio).toBeGreaterThanOrEqual(0.5);

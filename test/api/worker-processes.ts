@@ -13,7 +13,7 @@ function readOr(path: string, otherwise: string): string {
   }
 }
 
-/** Process ids of the children of this process whose environment and memory map name a PKCS#11 library. */
+/** Process ids of the children of this process whose environment names a PKCS#11 library. */
 function childrenWith(module: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -22,21 +22,24 @@ function childrenWith(module: string): number[] {
     .map(Number);
 }
 
-/** The two warm spares of a server that has nothing connected, fully started. */
-export async function workersWith(module: string): Promise<number[]> {
+/** Of a server that has nothing connected there are only these (src/hsm/tokens.ts). */
+const WARM_SPARES = 2;
+
+/** The warm spares of a server that has nothing connected, fully started. */
+export async function warmSpares(module: string): Promise<number[]> {
   const end = Date.now() + FOUND_WITHIN_MS;
   for (;;) {
     const found = childrenWith(module);
     const started = found.filter((pid) => readOr(`/proc/${pid}/maps`, "").includes("libsofthsm2"));
-    if (found.length > 0 && started.length === found.length) return found;
+    if (found.length === WARM_SPARES && started.length === WARM_SPARES) return found;
     if (Date.now() > end) throw new Error(`${started.length} of ${found.length} workers started`);
     await sleep(20);
   }
 }
 
-/** Send a deadly signal, and wait until the processes are gone and this process knows it. */
-export async function signalAndReap(pids: readonly number[], signal: NodeJS.Signals): Promise<void> {
-  for (const pid of pids) process.kill(pid, signal);
+/** `kill -9`, and wait until the processes are gone and this process knows it. */
+export async function killAndReap(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) process.kill(pid, "SIGKILL");
   const end = Date.now() + FOUND_WITHIN_MS;
   while (pids.some((pid) => existsSync(`/proc/${pid}`))) {
     if (Date.now() > end) throw new Error("the workers did not end");

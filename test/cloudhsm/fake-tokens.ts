@@ -1,9 +1,22 @@
 /** Tokens in memory that answer as SoftHSM does; a call can be made to fail once, before or after it acted. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { OperatedToken } from "../../src/cloudhsm/context.ts";
 import { CKR, Pkcs11Error } from "../../src/hsm/errors.ts";
-import type { KeyObject } from "../../src/hsm/cluster-token.ts";
+import type { KeyObject, Role } from "../../src/hsm/cluster-token.ts";
 
-type Verb = "initialize" | "verify" | "changePin" | "initUserPin" | "listKeys" | "destroyKey" | "remove";
+const FILE = "token.json";
+
+type Verb =
+  | "initialize"
+  | "verify"
+  | "changePin"
+  | "initUserPin"
+  | "listKeys"
+  | "destroyKey"
+  | "backup"
+  | "restore"
+  | "remove";
 
 export class FakeTokens {
   readonly modulePath = "/nowhere/libfake.so";
@@ -27,6 +40,10 @@ export class FakeToken implements OperatedToken {
 
   constructor(clusterId: string) {
     this.clusterId = clusterId;
+  }
+
+  get label(): string {
+    return this.clusterId;
   }
 
   present(): boolean {
@@ -70,6 +87,26 @@ export class FakeToken implements OperatedToken {
     return this.#act("destroyKey", () => {
       this.#check("user", userPin);
       this.keys = this.keys.filter((key) => key.id !== id || key.label !== label);
+    });
+  }
+
+  /** Laid out as a real one is: the token's own directory in the backup's. */
+  backup(to: string): Promise<void> {
+    return this.#act("backup", () => {
+      if (!this.present()) throw new Pkcs11Error("token", CKR.TOKEN_NOT_PRESENT, "token directory");
+      mkdirSync(join(to, "token"), { recursive: true });
+      writeFileSync(join(to, "token", FILE), JSON.stringify({ pins: [...this.pins], keys: this.keys }));
+    });
+  }
+
+  restore(from: string): Promise<void> {
+    return this.#act("restore", () => {
+      const saved = JSON.parse(readFileSync(join(from, "token", FILE), "utf8")) as {
+        pins: [Role, string][];
+        keys: KeyObject[];
+      };
+      for (const [role, pin] of saved.pins) this.pins.set(role, pin);
+      this.keys = saved.keys;
     });
   }
 

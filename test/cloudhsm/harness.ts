@@ -46,10 +46,21 @@ export interface ClusterView {
   readonly BackupRetentionPolicy: { readonly Value: string };
   readonly TagList: readonly object[];
 }
+export interface BackupView {
+  readonly BackupId: string;
+  readonly BackupArn: string;
+  readonly BackupState: string;
+  readonly ClusterId: string;
+  readonly CreateTimestamp: number;
+  readonly NeverExpires: boolean;
+  readonly TagList: readonly object[];
+}
 export interface ApiAnswer {
   readonly Cluster: ClusterView;
   readonly Clusters: readonly ClusterView[];
   readonly Hsm: HsmView;
+  readonly Backup: BackupView;
+  readonly Backups: readonly BackupView[];
   readonly TagList: readonly object[];
   readonly NextToken: string;
 }
@@ -96,6 +107,8 @@ export async function bench(
     tokens?: (directory: string) => CloudHsm["tokens"];
     fake?: FakeTokens;
     keepAfterTest?: boolean;
+    region?: string;
+    inRegion?: CloudHsm["inRegion"];
   } = {},
 ): Promise<Bench> {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "keystead-cloudhsm-"));
@@ -115,7 +128,9 @@ export async function bench(
     network,
     tokens: options.tokens?.(directory) ?? fake,
     reconciler,
-    region: "us-east-1",
+    backupDirectory: join(directory, "backups"),
+    inRegion: options.inRegion ?? (() => Promise.resolve(undefined)),
+    region: options.region ?? "us-east-1",
     account: "000000000000",
     log: silent,
     mutexes: new Mutexes(),
@@ -132,8 +147,13 @@ export async function bench(
   const call = async (name: string, input: object): Promise<ApiAnswer> => {
     const operation = baldrApiService[name];
     if (operation === undefined) throw new Error(`no operation ${name}`);
-    const caller = { account: "000000000000", arn: "arn:aws:iam::000000000000:root", accessKeyId: "test", region: "us-east-1" };
-    const context = { cloudhsm, caller, requestId: randomUUID() };
+    const caller = {
+      account: "000000000000",
+      arn: "arn:aws:iam::000000000000:root",
+      accessKeyId: "test",
+      region: "us-east-1",
+    };
+    const context = { cloudhsm, caller, requestId: randomUUID(), operation: name };
     return (await operation.run(validate(operation.input, input), context)) as ApiAnswer;
   };
   return {

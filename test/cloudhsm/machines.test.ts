@@ -1,7 +1,7 @@
 /** One test per cell of the state tables: an arrow, or the documented exception. */
 import { describe, expect, test } from "vitest";
 import { follow, type Machine } from "../../src/core/machine.ts";
-import { CLUSTER, HSM } from "../../src/cloudhsm/machines.ts";
+import { BACKUP, CLUSTER, HSM } from "../../src/cloudhsm/machines.ts";
 
 function cells<S extends string, E extends string>(machine: Machine<S, E>): [S, E, S | undefined][] {
   const states = Object.keys(machine.arrows) as S[];
@@ -20,9 +20,12 @@ describe("CLUSTER", () => {
       );
   });
 
-  test("nothing but the operator's activation leads to ACTIVE", () => {
+  test("only the operator's activation, or a backup of an activated cluster, leads to ACTIVE", () => {
     const ways = cells(CLUSTER).filter(([state, , next]) => next === "ACTIVE" && state !== "ACTIVE");
-    expect(ways).toEqual([["INITIALIZED", "cluster activate", "ACTIVE"]]);
+    expect(ways).toEqual([
+      ["CREATE_IN_PROGRESS", "restored", "ACTIVE"],
+      ["INITIALIZED", "cluster activate", "ACTIVE"],
+    ]);
   });
 });
 
@@ -31,6 +34,16 @@ describe("HSM", () => {
     if (next !== undefined) expect(follow(HSM, state, event, "h")).toBe(next);
     else
       expect(() => follow(HSM, state, event, "h")).toThrow(
+        expect.objectContaining({ code: "CloudHsmInvalidRequestException" }),
+      );
+  });
+});
+
+describe("BACKUP", () => {
+  test.each(cells(BACKUP))("%s + %s → %s", (state, event, next) => {
+    if (next !== undefined) expect(follow(BACKUP, state, event, "b")).toBe(next);
+    else
+      expect(() => follow(BACKUP, state, event, "b")).toThrow(
         expect.objectContaining({ code: "CloudHsmInvalidRequestException" }),
       );
   });

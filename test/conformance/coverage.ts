@@ -23,7 +23,9 @@ const DIFFERENCES = `## Known differences from AWS
   applications' logins, and SoftHSM never locks a user.
 - **A lost admin password** can be replaced (\`keystead hsm cluster reset-admin-password\`), because the server
   keeps the SO PIN sealed. AWS has no way out.
-- **Backups** are not there yet; a cluster cannot be restored, and two clusters are never related.
+- **A backup** is a copy of the token directory, with users, admin password, certificates and trust anchor. A
+  restored cluster's token keeps its label, the id of the cluster it was first made for. A cluster that lost all
+  its HSMs keeps its token, where AWS restores its last backup. Backups cannot be shared between accounts.
 - **IAM policies and grants are not evaluated.** A request is authenticated, and then may do everything.
 - **External key stores** are recognised and refused.
 `;

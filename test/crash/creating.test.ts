@@ -134,3 +134,39 @@ test("kill -9 of the server among creations: answered keys work, and the token h
   expect(await intents(directory)).toBe(0);
   expect(await labels(directory, cluster.clusterId, storeId)).toEqual(all);
 });
+
+test("kill -9 of workers among creations: answered keys work, the others leave neither a key nor an intent", async () => {
+  const directory = temporaryDirectory();
+  const first = await serve(directory);
+  const { keystead } = first;
+  const { cluster, storeId, keyArn } = await connectedStore(keystead);
+  const answered = [keyArn];
+  for (let round = 0; round < 6; round += 1) {
+    const making = Array.from({ length: 4 }, () =>
+      createKey(keystead, storeId).then(
+        (arn) => void answered.push(arn),
+        (error: unknown) => expect((error as Error).name).toMatch(/^KMS(?:Internal|InvalidState)Exception$/),
+      ),
+    );
+    await sleep(5 + 15 * round);
+    for (const pid of workersOf(first.pid)) process.kill(pid, "SIGKILL");
+    await Promise.all(making);
+    await eventually("service is back", () =>
+      expectUsable(keystead, keyArn).then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+  answered.push(await createKey(keystead, storeId));
+  expect(await listed(keystead)).toEqual(answered.toSorted());
+  for (const arn of answered) await expectUsable(keystead, arn);
+  expect(await first.end("SIGTERM")).toBe(0);
+
+  // What could not be removed at once is swept at the next login.
+  const second = await serve(directory);
+  await ready(second);
+  expect(await second.end("SIGTERM")).toBe(0);
+  expect(await intents(directory)).toBe(0);
+  expect(await labels(directory, cluster.clusterId, storeId)).toEqual(answered.toSorted());
+});

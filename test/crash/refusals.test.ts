@@ -57,11 +57,11 @@ test("a database written by a newer keystead is refused and left as it is", asyn
   expect(readFileSync(join(directory, "keystead.db"))).toEqual(before);
 });
 
-test.each([0o750, 0o705, 0o777])(
-  "a data directory of mode %o is refused with the command that repairs it",
+test.each(["750", "705", "777"])(
+  "a data directory of mode %s is refused with the command that repairs it",
   async (mode) => {
     const directory = temporaryDirectory();
-    chmodSync(directory, mode);
+    chmodSync(directory, Number.parseInt(mode, 8));
     const { code, sentence } = await refused(directory);
     expect(code).toBe(DATA);
     expect(sentence).toContain(`chmod 700 ${directory}`);

@@ -15,7 +15,8 @@ import { recorded, serve } from "./harness.ts";
 const ADMIN = "AdminCanary4Grep";
 const KMSUSER = "KmsuserCanary4Grep";
 const WRONG = "WrongCanary4Grep";
-const MALFORMED = "Malformed-Canary-4-Grep!";
+/** Longer than the API allows. */
+const MALFORMED = "MalformedCanary4Grep".repeat(2);
 const PLAINTEXT = "PlaintextCanary4Grep";
 
 /** All files below a directory with their bytes. */
@@ -64,7 +65,9 @@ test("passwords and plaintexts are in no log line, no output, no file and no pro
     TrustAnchorCertificate: customerCaPem,
   };
   const malformed = new CreateCustomKeyStoreCommand({ ...wish, KeyStorePassword: MALFORMED });
-  expect(await refusal(keystead.kms.send(malformed))).not.toBe("none");
+  const refused: unknown = await keystead.kms.send(malformed).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ name: "ValidationException" });
+  expect(String(refused)).not.toContain(MALFORMED);
   const create = new CreateCustomKeyStoreCommand({ ...wish, KeyStorePassword: KMSUSER });
   const { CustomKeyStoreId = "" } = await keystead.kms.send(create);
   expect(await connectStore(keystead, CustomKeyStoreId)).toBe("CONNECTED");
@@ -78,6 +81,7 @@ test("passwords and plaintexts are in no log line, no output, no file and no pro
   // A refused login is what a careless log would quote.
   await keystead.kms.send(new UpdateCustomKeyStoreCommand({ CustomKeyStoreId, KeyStorePassword: WRONG }));
   expect(await connectStore(keystead, CustomKeyStoreId)).toBe("INVALID_CREDENTIALS");
+  await disconnectStore(keystead, CustomKeyStoreId);
   const login = { role: "admin", username: "admin", password: WRONG };
   await keystead.manage("POST", `clusters/${clusterId}/hsm`, {
     command: "user list",

@@ -111,35 +111,6 @@ test("kill -9 of a worker: the next call succeeds or is retryable, and another s
   expect(await describeStore(keystead, oneStore)).toMatchObject({ ConnectionState: "CONNECTED" });
 });
 
-test("kill -9 of workers while keys are made: every key that was answered works, nothing else is listed", async () => {
-  const server = await serve(temporaryDirectory());
-  const { keystead } = server;
-  const { storeId, keyArn } = await connectedStore(keystead);
-  const answered = [keyArn];
-  for (let round = 0; round < 6; round += 1) {
-    const making = Array.from({ length: 4 }, () =>
-      createKey(keystead, storeId).then(
-        (arn) => void answered.push(arn),
-        (error: unknown) => expect((error as Error).name).toMatch(FAULT),
-      ),
-    );
-    await sleep(5 + 15 * round);
-    for (const pid of workersOf(server.pid)) process.kill(pid, "SIGKILL");
-    await Promise.all(making);
-    await eventually("service is back", async () => {
-      const probe = encrypt(keystead, keyArn).then(
-        () => true,
-        () => false,
-      );
-      return probe;
-    });
-  }
-  answered.push(await createKey(keystead, storeId));
-  const { Keys } = await keystead.kms.send(new ListKeysCommand({}));
-  expect((Keys ?? []).map((key) => key.KeyArn).toSorted()).toEqual(answered.toSorted());
-  for (const arn of answered) expect(await decrypt(keystead, await encrypt(keystead, arn))).toEqual(SECRET);
-});
-
 test("SIGTERM: requests in flight are answered, then the server and its workers end, with 0", async () => {
   const server = await serve(temporaryDirectory());
   const { keystead } = server;

@@ -1,5 +1,5 @@
 /** The ciphertext blob and its associated data: frozen bytes, and properties over all inputs. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { associatedData, blobHeader, makeBlob, parseBlob } from "../../src/kms/ciphertext.ts";
 

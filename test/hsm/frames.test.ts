@@ -1,6 +1,6 @@
 /** Frames: cut anywhere, many at once, broken lengths, and one write per turn. */
 import type { Socket } from "node:net";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import {
   FrameReader,

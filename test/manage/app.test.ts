@@ -81,6 +81,11 @@ function fakes(changes: Partial<ManageServices> = {}): Recorder {
         await record("initialize")(clusterId, passwords);
         return { clusterId };
       },
+      restore: async (wish) => {
+        await record("restore")(wish);
+        return { clusterId: STORE.CloudHsmClusterId };
+      },
+      backups: () => Promise.resolve([]),
       operate: async (clusterId: string, request: OperatorRequest) => {
         await record("operate")(clusterId, request);
         return { error_code: 1, data: "refused" };
