@@ -101,7 +101,7 @@ export async function forgetBackup(db: Db, backupId: string): Promise<void> {
   await db.deleteFrom("backups").where("BackupId", "=", backupId).execute();
 }
 
-export function backupArn({ region, account }: CloudHsm, backupId: string): string {
+function backupArn({ region, account }: CloudHsm, backupId: string): string {
   return arn("cloudhsm", region, account, `backup/${backupId}`);
 }
 

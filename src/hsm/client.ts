@@ -90,11 +90,17 @@ export class HsmWorker {
     verb: V,
     args: ManageVerbs[V]["args"],
   ): Promise<ManageVerbs[V]["result"]> {
-    if (verb === "initialize") this.#assigned = true;
     const payload = Buffer.from(JSON.stringify({ verb, args }));
     const deadline = SLOW_VERBS.has(verb) ? SLOW_DEADLINE_MS : CALL_DEADLINE_MS;
     const answer = await this.#call(VERB.manage, payload, verb, deadline);
     return JSON.parse(answer.toString("utf8")) as ManageVerbs[V]["result"];
+  }
+
+  /** Give the worker its cluster and call C_Initialize. @throws Pkcs11Error kind start when it was dead already */
+  async initialize(conf: string): Promise<void> {
+    await this.manage("assign", { conf });
+    this.#assigned = true;
+    await this.manage("initialize", {});
   }
 
   /** @returns `iv ‖ ciphertext ‖ tag` */

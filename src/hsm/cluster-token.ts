@@ -71,7 +71,7 @@ export class ClusterToken {
       writeFileSync(conf, configuration(staging), { mode: 0o600 });
       const worker = await this.#spares.take();
       try {
-        await worker.manage("initialize", { conf });
+        await worker.initialize(conf);
         const { serial } = await worker.manage("initToken", { label: this.clusterId, soPin });
         await worker.close();
         adoptToken(staging, this.#tokens);
@@ -240,7 +240,7 @@ export class ClusterToken {
     this.#protect();
     const worker = await this.#spares.take(deadline);
     try {
-      await worker.manage("initialize", { conf: this.conf });
+      await worker.initialize(this.conf);
       await worker.manage("open", { label: this.label, serial: null });
       return worker;
     } catch (error) {

@@ -18,8 +18,10 @@ export interface KeyObject {
 }
 
 export interface ManageVerbs {
-  /** Set SOFTHSM2_CONF and call C_Initialize: from here on the worker belongs to one cluster. */
-  initialize: { args: { conf: string }; result: null };
+  /** Set SOFTHSM2_CONF: from its answer on the worker belongs to one cluster. */
+  assign: { args: { conf: string }; result: null };
+  /** C_Initialize; a damaged token file may end the process here. */
+  initialize: { args: Record<string, never>; result: null };
   /** Find the token by label and serial, open the read/write session all management verbs use. */
   open: { args: { label: string; serial: string | null }; result: { serial: string } };
   initToken: { args: { label: string; soPin: string }; result: { serial: string } };

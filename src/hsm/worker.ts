@@ -33,9 +33,12 @@ class Worker {
   }
 
   readonly manage: { [V in ManageVerb]: (args: ManageVerbs[V]["args"]) => ManageVerbs[V]["result"] } = {
-    initialize: ({ conf }) => {
+    assign: ({ conf }) => {
       // On the main thread, so that the library's getenv sees it.
       process.env["SOFTHSM2_CONF"] = conf;
+      return null;
+    },
+    initialize: () => {
       this.#module.initialize();
       return null;
     },

@@ -59,7 +59,7 @@ async function backupsOf(keystead: Keystead, clusterId: string): Promise<Backup[
 /** Every HSM and then the cluster, as an operator deletes them. */
 async function deleteCluster(keystead: Keystead, clusterId: string): Promise<void> {
   for (const { HsmId } of (await clusterOf(keystead, clusterId))?.Hsms ?? [])
-    await keystead.cloudhsm.send(new DeleteHsmCommand({ ClusterId: clusterId, HsmId }));
+    await keystead.cloudhsm.send(new DeleteHsmCommand({ ClusterId: clusterId, HsmId: HsmId ?? "" }));
   await vi.waitFor(
     () => keystead.cloudhsm.send(new DeleteClusterCommand({ ClusterId: clusterId })),
     PATIENCE,
@@ -75,7 +75,7 @@ async function restore(keystead: Keystead, backup: Backup | undefined, like: Clu
     new CreateClusterCommand({
       HsmType: "hsm2m.medium",
       SubnetIds: Object.values(like.SubnetMapping ?? {}),
-      SourceBackupId: backup?.BackupId,
+      SourceBackupId: backup?.BackupId ?? "",
     }),
   );
   const clusterId = Cluster?.ClusterId ?? "";

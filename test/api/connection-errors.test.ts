@@ -83,7 +83,7 @@ async function keyState(keystead: Keystead, KeyId: string): Promise<string> {
   return String(KeyMetadata?.KeyState);
 }
 
-test("CLUSTER_NOT_FOUND: without backups a deleted cluster does not come back; FAILED can be disconnected, a store with keys stays, one without can be deleted, and a new cluster with a new store connects", async () => {
+test("CLUSTER_NOT_FOUND: the cluster was deleted and no backup of it is restored; FAILED can be disconnected, a store with keys stays, one without can be deleted, and a new cluster with a new store connects", async () => {
   const keystead = await startKeystead();
   const story = await disconnectedStory(keystead);
   const emptyCluster = await readyCluster(keystead);
@@ -118,7 +118,7 @@ test("INSUFFICIENT_CLOUDHSM_HSMS: all HSMs deleted, new ones created; one ACTIVE
   await expectRepaired(keystead, story);
 });
 
-test("SUBNET_NOT_FOUND: a subnet of the cluster deleted; a new one in its place has another id, so that, as at AWS, only a new cluster and store connect", async () => {
+test("SUBNET_NOT_FOUND: a subnet of the cluster deleted; a new one in its place has another id and repairs nothing, a new cluster with a new store connects", async () => {
   const keystead = await startKeystead();
   const story = await disconnectedStory(keystead);
   const { SubnetId, AvailabilityZone, CidrBlock } = await subnetIn(keystead, "us-east-1c");

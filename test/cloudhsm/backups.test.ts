@@ -361,8 +361,8 @@ describe("retention", () => {
       last?.BackupId,
       forEver?.BackupId,
     ]);
-    expect(readdirSync(join(b.directory, "backups")).toSorted()).toEqual(
-      [last?.BackupId, forEver?.BackupId].toSorted(),
+    expect(new Set(readdirSync(join(b.directory, "backups")))).toEqual(
+      new Set([last?.BackupId, forEver?.BackupId]),
     );
     // By hand even the last one can go.
     await b.call("DeleteBackup", { BackupId: last?.BackupId });
