@@ -31,6 +31,8 @@ export class ClusterToken {
   readonly #spares: Spares;
   /** The header lock: one process at a time inside C_Initialize, C_Login, C_SetPIN and the like. */
   readonly #lock = new Mutex();
+  /** A PIN was changed and no fresh worker has logged in with it yet: CKR_OK is no evidence (reliability F2). */
+  #unproven = false;
 
   constructor(clusterId: string, directory: string, spares: Spares) {
     this.clusterId = clusterId;
@@ -94,6 +96,7 @@ export class ClusterToken {
   changePin(role: Role, current: string, next: string): Promise<void> {
     return this.#lock.run(async () => {
       await this.#loggedIn(role, current, async (worker) => {
+        this.#unproven = true;
         await worker.manage("setPin", { current, next });
       });
       await this.#loggedIn(role, next, () => Promise.resolve());
@@ -104,6 +107,7 @@ export class ClusterToken {
   initUserPin(soPin: string, userPin: string): Promise<void> {
     return this.#lock.run(async () => {
       await this.#loggedIn("so", soPin, async (worker) => {
+        this.#unproven = true;
         await worker.manage("initPin", { pin: userPin });
       });
       await this.#loggedIn("user", userPin, () => Promise.resolve());
@@ -144,6 +148,9 @@ export class ClusterToken {
     return new LoginAttempt(
       {
         login: (pins) => this.#login("user", pins, deadline),
+        changing: () => {
+          this.#unproven = true;
+        },
         settle: () => this.#settle(),
         serving: (worker, accepted) => this.#serving(worker, accepted),
       },
@@ -220,7 +227,7 @@ export class ClusterToken {
   #protect(): void {
     const home = tokenHome(this.#tokens);
     if (home === undefined) throw new Pkcs11Error("token", CKR.TOKEN_NOT_PRESENT, "token directory");
-    protectHeader(home, join(this.directory, "token.object.copy"));
+    protectHeader(home, join(this.directory, "token.object.copy"), !this.#unproven);
     const wanted = configuration(this.#tokens);
     if (!existsSync(this.conf) || readFileSync(this.conf, "utf8") !== wanted)
       writeFileSync(this.conf, wanted, { mode: 0o600 });
@@ -259,6 +266,7 @@ export class ClusterToken {
       for (const [index, pin] of pins.entries()) {
         try {
           await worker.manage("login", { role, pin });
+          this.#unproven = false;
           this.#settle();
           return { worker, accepted: pin };
         } catch (error) {

@@ -110,16 +110,17 @@ function replaceFile(path: string, bytes: Buffer): void {
 /**
  * Before any call that may rewrite the header: refresh the side copy from a whole header,
  * or restore the header from the side copy.
+ * @param refresh false while a changed PIN is not proven: then the copy keeps the header from before
  * @throws Pkcs11Error CKR_GENERAL_ERROR when neither is whole, CKR_DEVICE_MEMORY when the disk is nearly full
  */
-export function protectHeader(home: string, sideCopy: string): void {
+export function protectHeader(home: string, sideCopy: string, refresh: boolean): void {
   const { bavail, bsize } = statfsSync(home);
   if (bavail * bsize < LEAST_FREE_BYTES)
     throw new Pkcs11Error("token", CKR.DEVICE_MEMORY, "free space for a login");
   const header = readIfThere(join(home, HEADER));
   const copy = readIfThere(sideCopy);
   if (header !== undefined && isWholeHeader(header)) {
-    if (copy === undefined || !copy.equals(header)) replaceFile(sideCopy, header);
+    if (refresh && !(copy?.equals(header) ?? false)) replaceFile(sideCopy, header);
     return;
   }
   if (copy === undefined || !isWholeHeader(copy))

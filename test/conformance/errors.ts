@@ -41,7 +41,16 @@ const COMMON: ReadonlySet<string> = new Set([
 const BEYOND: ReadonlyMap<string, readonly [codes: readonly string[], why: string]> = new Map([
   ["CreateCustomKeyStore", [["UnsupportedOperationException"], "external key stores are refused honestly"]],
   ["Decrypt", [["UnsupportedOperationException"], "Recipient: attestation cannot be verified"]],
-  ["GenerateDataKey", [["UnsupportedOperationException"], "Recipient: attestation cannot be verified"]],
+  [
+    "GenerateDataKey",
+    [
+      ["UnsupportedOperationException", "LimitExceededException"],
+      "Recipient: attestation cannot be verified; 2^32 encryptions",
+    ],
+  ],
+  ["GenerateDataKeyWithoutPlaintext", [["LimitExceededException"], "2^32 encryptions with random IVs"]],
+  ["Encrypt", [["LimitExceededException"], "2^32 encryptions with random IVs"]],
+  ["ReEncrypt", [["LimitExceededException"], "2^32 encryptions with random IVs"]],
   ["DescribeKey", [["InvalidGrantTokenException"], "an unknown token is refused wherever one may stand"]],
   ["CreateAlias", [["NotAuthorizedException"], "alias/aws/ is reserved (reference: kms-keys §6)"]],
   ["UpdateAlias", [["NotAuthorizedException"], "alias/aws/ is reserved"]],

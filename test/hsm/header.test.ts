@@ -1,11 +1,11 @@
 /** The token header, SoftHSM's `token.object`: when it is whole, and how it comes back from the side copy. */
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { ClusterToken } from "../../src/hsm/cluster-token.ts";
 import { isCkr, CKR } from "../../src/hsm/errors.ts";
-import { isWholeHeader } from "../../src/hsm/header.ts";
+import { isWholeHeader, protectHeader } from "../../src/hsm/header.ts";
 import type { Tokens } from "../../src/hsm/tokens.ts";
 import {
   USER_PIN,
@@ -111,4 +111,16 @@ test("header and side copy both bad: refused, nothing is initialised, and puttin
   expect(readFileSync(sideCopyPath(token)).length).toBe(100);
   writeFileSync(sideCopyPath(token), whole);
   await token.verify("user", USER_PIN);
+});
+
+test("while a changed PIN is not proven, the side copy keeps the header from before the change", async () => {
+  await token.changePin("user", USER_PIN, "another1234");
+  const changed = readFileSync(headerPath(token));
+  writeFileSync(sideCopyPath(token), whole);
+  const home = dirname(headerPath(token));
+  protectHeader(home, sideCopyPath(token), false);
+  expect(readFileSync(sideCopyPath(token))).toEqual(whole);
+  expect(readFileSync(headerPath(token))).toEqual(changed);
+  protectHeader(home, sideCopyPath(token), true);
+  expect(readFileSync(sideCopyPath(token))).toEqual(changed);
 });
