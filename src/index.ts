@@ -16,6 +16,8 @@ export interface KeysteadOptions {
   readonly port?: number;
   readonly dataDir?: string;
   readonly auth?: "sigv4" | "iam" | "any";
+  /** Who may sign, with identity policies for `auth: "iam"`; `test`/`test`, the account's root, when absent. */
+  readonly credentials?: readonly KeysteadCredential[];
   readonly timing?: "instant" | "dev" | "aws";
   readonly module?: string;
   readonly backend?: "native" | "graphene";
@@ -26,10 +28,22 @@ export interface KeysteadOptions {
   readonly demo?: boolean;
 }
 
+/** One access key; without a name and an ARN it is its account's root. */
+export interface KeysteadCredential {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+  readonly account?: string;
+  readonly name?: string;
+  readonly arn?: string;
+  /** Identity policies, as objects or JSON text. */
+  readonly policies?: readonly (object | string)[];
+}
+
 export interface Keystead extends AsyncDisposable {
   /** `http://127.0.0.1:<port>` */
   readonly endpoint: string;
-  /** What an AWS SDK client of any of the services needs. */
+  /** What an AWS SDK client of any of the services needs, with the first of the credentials. */
   readonly clientConfig: {
     readonly endpoint: string;
     readonly region: string;
@@ -53,7 +67,8 @@ export async function startKeystead(options: KeysteadOptions = {}): Promise<Keys
     temporary: !demo,
   });
   const server = await startServer(config);
-  const { accessKeyId = "test", secretAccessKey = "test", region } = server.info();
+  const { region, credentials } = config;
+  const { accessKeyId = "test", secretAccessKey = "test" } = credentials[0] ?? {};
   return {
     endpoint: server.endpoint,
     clientConfig: { endpoint: server.endpoint, region, credentials: { accessKeyId, secretAccessKey } },

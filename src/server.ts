@@ -82,12 +82,11 @@ async function open(
     (await Promise.all(worlds.all().map(({ kms }) => keyStoreServices(kms).summaries()))).flat(),
   );
   const shared = openShared(config, directory, log, undo, metrics.pkcs11Call);
-  const regions = new Set([...REGIONS, config.region]);
   let started = false;
   const worlds = await openWorlds(directory, config, async (name, place) => {
     prepareDataDirectory(place);
-    const inRegion = async (region: string): Promise<Services["cloudhsm"] | undefined> =>
-      regions.has(region) ? (await worlds.of({ account: name.account, region })).cloudhsm : undefined;
+    const inRegion = async (region: string): Promise<Services | undefined> =>
+      regionsOf(config).has(region) ? worlds.of({ account: name.account, region }) : undefined;
     const world = await openServices(shared, name, place, undo, inRegion);
     if (started) await resume(world, undo);
     return world;
@@ -140,6 +139,11 @@ async function open(
   };
 }
 
+/** The Regions that have worlds: AWS's, and the configured one whatever it is called. */
+function regionsOf(config: Config): ReadonlySet<string> {
+  return new Set([...REGIONS, config.region]);
+}
+
 function frontOptions(
   config: Config,
   worlds: Worlds<Services>,
@@ -160,7 +164,7 @@ function frontOptions(
     };
   return {
     region: config.region,
-    regions: new Set([...REGIONS, config.region]),
+    regions: regionsOf(config),
     account: config.account,
     auth: config.auth,
     credentials: credentialsOf(config),

@@ -103,7 +103,7 @@ export async function openServices(
   { account, region }: WorldName,
   directory: string,
   undo: Undo,
-  inRegion: CloudHsm["inRegion"],
+  inRegion: (region: string) => Promise<Services | undefined>,
 ): Promise<Services> {
   const store = await openStore(directory);
   undo.push(() => store.close());
@@ -133,7 +133,7 @@ function construct(
   { account, region }: WorldName,
   directory: string,
   store: Store,
-  inRegion: CloudHsm["inRegion"],
+  inRegion: (region: string) => Promise<Services | undefined>,
 ): Services {
   const reconciler = new Reconciler(log);
   const network = new Network({ store, region });
@@ -146,7 +146,7 @@ function construct(
     ...shared,
     vault,
     backupDirectory: join(directory, "backups"),
-    inRegion,
+    inRegion: async (region) => (await inRegion(region))?.cloudhsm,
     mutexes: new Mutexes(),
     kmsLogins: logins,
     keyRegister: (clusterId) => Promise.resolve(registeredKeys(keyStores, keys, clusterId)),

@@ -5,9 +5,10 @@
  * row without files is what an interrupted run left, and is forgotten.
  */
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { newBackupId } from "../core/ids.ts";
 import { follow } from "../core/machine.ts";
+import { removeCopy } from "../hsm/token-copy.ts";
 import {
   filesOf,
   findBackup,
@@ -94,6 +95,6 @@ export async function driveBackup(cloudhsm: CloudHsm, id: string, signal: AbortS
 
 /** Files first: what an interruption leaves is a row that is due, and removed next time. */
 export async function removeBackup(cloudhsm: CloudHsm, backup: Pick<BackupRow, "BackupId">): Promise<void> {
-  await rm(filesOf(cloudhsm, backup.BackupId), { recursive: true, force: true });
+  await removeCopy(filesOf(cloudhsm, backup.BackupId));
   await forgetBackup(cloudhsm.store.db, backup.BackupId);
 }

@@ -17,7 +17,7 @@ const FILES_AT_ONCE = 16;
  * is not there yet, it appears whole or not at all.
  */
 export async function copyTokenDirectory(home: string, to: string): Promise<void> {
-  const making = `${to}.new`;
+  const making = makingOf(to);
   await rm(making, { recursive: true, force: true });
   try {
     await copyFiles(home, join(making, basename(home)));
@@ -28,6 +28,15 @@ export async function copyTokenDirectory(home: string, to: string): Promise<void
   } finally {
     await rm(making, { recursive: true, force: true });
   }
+}
+
+function makingOf(to: string): string {
+  return `${to}.new`;
+}
+
+/** Remove the copy `to`, and what an interrupted run has left of it. */
+export async function removeCopy(to: string): Promise<void> {
+  for (const path of [makingOf(to), to]) await rm(path, { recursive: true, force: true });
 }
 
 /** Copy what `copyTokenDirectory` left in the directory `from` to the directory `to`. @throws Pkcs11Error when it is not there */

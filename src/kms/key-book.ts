@@ -67,6 +67,11 @@ export class KeyBook {
     return this.#keys.get(keyId);
   }
 
+  /** How many keys there are. */
+  get count(): number {
+    return this.#keys.size;
+  }
+
   /** Keys of one key store, in no particular order. */
   ofStore(customKeyStoreId: string): Key[] {
     return [...this.#keys.values()].filter((key) => key.CustomKeyStoreId === customKeyStoreId);

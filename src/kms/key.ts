@@ -21,6 +21,7 @@ export type KeyUse =
   | "cancelDeletion"
   | "grant"
   | "aliasTarget"
+  | "replicate"
   | "unsupported";
 
 export interface Tag {
@@ -111,6 +112,8 @@ const KEY_STATE_RULES: Readonly<Record<KeyUse, Readonly<Partial<Record<KeyState,
   grant: { Disabled: disabled, PendingDeletion: pendingDeletion },
   // The key an alias is to name; what it named before may be in any state.
   aliasTarget: { PendingDeletion: pendingDeletion },
+  // Refused in every state, but of these two AWS documents the state's exception.
+  replicate: { Disabled: disabled, PendingDeletion: pendingDeletion },
   unsupported: {},
 };
 

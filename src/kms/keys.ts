@@ -5,6 +5,7 @@ import type { Request, Service } from "../core/operation.ts";
 import { boolean, integer, oneOf, optional, string, type Input } from "../core/shape.ts";
 import { chosenId, requireFreeId } from "./chosen-id.ts";
 import { makeKey } from "./key-creation.ts";
+import { requireFittingUsage } from "./key-specs.ts";
 import { requireTwoHsms } from "./key-store-rules.ts";
 import type { Key } from "./key.ts";
 import { openMarker, sealMarker } from "./markers.ts";
@@ -56,8 +57,7 @@ function requireStoreKey(input: CreateInput): string {
     );
   if (spec !== "SYMMETRIC_DEFAULT" && input.KeyUsage === undefined)
     throw invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.");
-  if (spec === "SYMMETRIC_DEFAULT" && KeyUsage !== "ENCRYPT_DECRYPT")
-    throw invalid(`KeyUsage ${KeyUsage} is not compatible with KeySpec ${spec}`);
+  requireFittingUsage(spec, KeyUsage);
   if (Origin !== "AWS_CLOUDHSM") throw otherOrigin(Origin, CustomKeyStoreId);
   if (CustomKeyStoreId === undefined)
     throw invalid("CustomKeyStoreId is required when Origin is AWS_CLOUDHSM.");
@@ -75,6 +75,9 @@ function otherOrigin(origin: string, customKeyStoreId: string | undefined): AwsE
     "keystead keeps keys of AWS CloudHSM key stores. Add --origin AWS_CLOUDHSM and --custom-key-store-id with a connected key store.",
   );
 }
+
+/** KMS keys per account and Region. */
+const KEY_QUOTA = 100_000;
 
 /** Keys with an id of the caller's choice are made one at a time: two of them may want the same. */
 const CHOOSE_ID = "create a key with a chosen id";
@@ -94,6 +97,11 @@ function createKey(context: KmsContext & Request, keyStoreId: string, input: Cre
         requireLegalPolicy(context, arn("kms", kms.region, kms.account, `key/${KeyId}`), Policy, bypass);
       requireLegalTags(Tags);
       if (chosen !== undefined) requireFreeId(kms, chosen);
+      if (kms.keys.count >= KEY_QUOTA)
+        throw new AwsError(
+          "LimitExceededException",
+          `You can have at most ${KEY_QUOTA} KMS keys in a Region.`,
+        );
       return makeKey(kms, keyStore, { KeyId, Description: input.Description ?? "", Tags, Policy });
     });
   return chosen === undefined ? create() : kms.turns.run(CHOOSE_ID, create);

@@ -15,9 +15,12 @@ function notPrimary(_input: unknown, { key }: { readonly key: Key }): Promise<ne
   );
 }
 
+/** As other refused operations, but a disabled key, or one pending deletion, is refused as such. */
+const neverReplicated = { ...neverByArn, use: "replicate" } as const;
+
 export const multiRegion: Service<KmsContext> = {
   ReplicateKey: onKey(
-    neverByArn,
+    neverReplicated,
     {
       KeyId: keyId,
       ReplicaRegion: region,
@@ -29,7 +32,7 @@ export const multiRegion: Service<KmsContext> = {
     notPrimary,
   ),
   UpdatePrimaryRegion: onKey(
-    { ...neverByArn, output: "none" },
+    { ...neverReplicated, output: "none" },
     { KeyId: keyId, PrimaryRegion: region },
     notPrimary,
   ),

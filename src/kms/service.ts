@@ -73,12 +73,12 @@ export interface KmsContext {
  * @throws AwsError AccessDeniedException
  */
 export function authorize(
-  { kms, ...request }: KmsContext & Request,
+  context: KmsContext & Request,
   action: string,
   resource: string,
   asked: object,
 ): void {
-  request.authorizer?.check(accountQuestion(kms, request, action, resource, asked));
+  context.authorizer?.check(accountQuestion(context.kms, context, action, resource, asked));
 }
 
 /**

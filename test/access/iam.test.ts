@@ -444,6 +444,16 @@ const CASES: Readonly<Record<string, Case>> = {
     answer: "identity",
   },
 
+  "NotResource with a variable without a value": {
+    who: ROLE,
+    identity: [
+      allow("kms:CreateAlias", { Resource: undefined, NotResource: "arn:aws:kms:*:*:alias/${aws:username}" }),
+    ],
+    action: "kms:CreateAlias",
+    resource: ALIAS,
+    answer: "identity",
+  },
+
   // Without a key, identity policies alone.
   "an alias": {
     who: ANN,

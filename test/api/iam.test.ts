@@ -332,7 +332,10 @@ test("validation, then the key, then authorisation, then the key's state", async
 test("conditions on tags, aliases and the waiting period", async () => {
   const KeyId = await createKey(keystead, store.storeId);
   const statement = (Effect: string, Action: string, Condition: object): object => ({
-    ...{ Effect, Action, Condition, Resource: "*" },
+    Effect,
+    Action,
+    Condition,
+    Resource: "*",
     Principal: { AWS: [user("grantee"), user("admin")] },
   });
   const { Policy = "" } = await keystead.kms.send(new GetKeyPolicyCommand({ KeyId }));

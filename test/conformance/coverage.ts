@@ -26,7 +26,10 @@ const DIFFERENCES = `## Known differences from AWS
 - **A backup** is a copy of the token directory, with users, admin password, certificates and trust anchor. A
   restored cluster's token keeps its label, the id of the cluster it was first made for. A cluster that lost all
   its HSMs keeps its token, where AWS restores its last backup. Backups cannot be shared between accounts.
-- **IAM policies and grants are not evaluated.** A request is authenticated, and then may do everything.
+- **IAM policies and grants are evaluated with \`--auth iam\` only**, from the identity policies of the configuration,
+  the key policy and grants. No permissions boundaries, service control policies or session policies; CloudHSM's
+  resource policies are kept and not evaluated; a request never comes through an AWS service, so
+  \`kms:ViaService\` is always absent. With \`--auth sigv4\` a caller may do everything in its account.
 - **External key stores** are recognised and refused.
 `;
 

@@ -97,7 +97,9 @@ export interface Connected {
 }
 
 /** One server that takes unsigned requests, for all tests of a file; with a connected store and a key unless `make` says otherwise. */
-export function sharedServer<T extends object>(make: (keystead: Keystead, call: Call) => Promise<T>): T & {
+export function sharedServer<T extends object>(
+  make: (keystead: Keystead, call: Call) => Promise<T>,
+): T & {
   readonly keystead: Keystead;
   readonly call: Call;
 } {

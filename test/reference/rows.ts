@@ -51,17 +51,19 @@ export function leftOut(): readonly LeftOut[] {
   return read("left-out.json") as LeftOut[];
 }
 
-/** `a-{b,c}` stands for `a-b` and `a-c`; several ids are parted by spaces. */
+const KEY_STATES = "{Enabled,Disabled,PendingDeletion,Unavailable}";
+
+/** `a-{b,c}` stands for `a-b` and `a-c`, `a-*` for `a` in each key state; several ids are parted by spaces. */
 export function expandIds(text: string): string[] {
   return text.split(" ").flatMap((id) => {
-    const braces = /^([^{]*)\{([^}]*)\}(.*)$/.exec(id);
+    const braces = /^([^{]*)\{([^}]*)\}(.*)$/.exec(id.replace("*", KEY_STATES));
     if (braces === null) return [id];
     const [, before = "", within = "", after = ""] = braces;
     return within.split(",").map((one) => `${before}${one}${after}`);
   });
 }
 
-const ID = String.raw`(?:cks|kms|hsm|wire)-\d[\w.{},-]*`;
+const ID = String.raw`(?:cks|kms|hsm|wire)-\d[\w.{},*-]*`;
 const QUOTED = new RegExp(`"(${ID}(?: ${ID})*)"`, "g");
 
 /** Ids that cases carry, as the sources of the cases have them. */
