@@ -25,7 +25,7 @@ const path = z
   .string()
   .min(1)
   .refine(
-    (text) => ![...text].some((character) => character < " "),
+    (text) => Array.from(text).every((character) => character >= " "),
     "must be a path without control characters",
   );
 

@@ -28,7 +28,7 @@ import { healthServices } from "./manage/health.ts";
 import { drain, listen } from "./listen.ts";
 import { emptyState } from "./reset.ts";
 import { seedDemo, type Demo } from "./seed.ts";
-import { openServices, openShared, resume, type Services, type Undo } from "./services.ts";
+import { openServices, openShared, resume, type Services, type Shared, type Undo } from "./services.ts";
 import { openWorlds, type Worlds } from "./worlds.ts";
 
 export interface RunningServer {
@@ -82,15 +82,8 @@ async function open(
     (await Promise.all(worlds.all().map(({ kms }) => keyStoreServices(kms).summaries()))).flat(),
   );
   const shared = openShared(config, directory, log, undo, metrics.pkcs11Call);
-  let started = false;
-  const worlds = await openWorlds(directory, config, async (name, place) => {
-    prepareDataDirectory(place);
-    const inRegion = async (region: string): Promise<Services | undefined> =>
-      regionsOf(config).has(region) ? worlds.of({ account: name.account, region }) : undefined;
-    const world = await openServices(shared, name, place, undo, inRegion);
-    if (started) await resume(world, undo);
-    return world;
-  });
+  const stage = { started: false };
+  const worlds = await openAllWorlds(config, directory, shared, undo, stage);
   const { kms } = worlds.home;
   const { clock, transitions } = shared;
 
@@ -121,7 +114,7 @@ async function open(
   const endpoint = await listen(front, config);
   undo.push(() => drain(front));
   // The port answers already: a token that is slow to come back must not keep the others away.
-  started = true;
+  stage.started = true;
   await Promise.all(worlds.all().map((world) => resume(world, undo)));
   if (config.mode === "dev") demo = await seedDemo(kms, config);
   health.opened();
@@ -137,6 +130,27 @@ async function open(
     reset,
     close,
   };
+}
+
+/** @param stage worlds that are made after the start are driven on at once, the others when the port answers */
+function openAllWorlds(
+  config: Config,
+  directory: string,
+  shared: Shared,
+  undo: Undo,
+  stage: { readonly started: boolean },
+): Promise<Worlds<Services>> {
+  const opening = openWorlds<Services>(directory, config, async (name, place) => {
+    prepareDataDirectory(place);
+    const inRegion = async (region: string): Promise<Services | undefined> => {
+      const worlds = await opening;
+      return regionsOf(config).has(region) ? worlds.of({ account: name.account, region }) : undefined;
+    };
+    const world = await openServices(shared, name, place, undo, inRegion);
+    if (stage.started) await resume(world, undo);
+    return world;
+  });
+  return opening;
 }
 
 /** The Regions that have worlds: AWS's, and the configured one whatever it is called. */

@@ -73,7 +73,7 @@ export class Pkcs11Error extends Error {
 }
 
 /** `CKR_PIN_INCORRECT`, or the number in hexadecimal for a value without a name here. */
-export function ckrName(rv: number): string {
+function ckrName(rv: number): string {
   return NAMES.get(rv) ?? `CKR 0x${rv.toString(16).padStart(8, "0")}`;
 }
 
