@@ -46,3 +46,27 @@ export async function killAndReap(pids: readonly number[]): Promise<void> {
     await sleep(20);
   }
 }
+
+/** SIGSTOP every worker there is, and each new one as it appears. @returns what lets them all go on */
+export function stopWorkers(module: string): () => void {
+  const stopped = new Set<number>();
+  const signal = (pid: number, name: "SIGSTOP" | "SIGCONT"): void => {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It was ended meanwhile, as a worker that misses its deadline is.
+    }
+  };
+  const stop = (): void => {
+    for (const pid of childrenWith(module).filter((one) => !stopped.has(one))) {
+      signal(pid, "SIGSTOP");
+      stopped.add(pid);
+    }
+  };
+  stop();
+  const timer = setInterval(stop, 10);
+  return () => {
+    clearInterval(timer);
+    for (const pid of stopped) signal(pid, "SIGCONT");
+  };
+}

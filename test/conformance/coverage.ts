@@ -1,4 +1,8 @@
-/** docs/coverage.md, generated from the operation tables: their `coverage` facts are the only source. */
+/**
+ * docs/coverage.md, generated from the operation tables: their `coverage` facts are the only
+ * source, with the rows of the reference (test/reference/rows) for how sure AWS's answers are.
+ */
+import { referenceRows, type ReferenceRow } from "../reference/rows.ts";
 import type { Coverage, Operation, Service } from "../../src/core/operation.ts";
 
 const KINDS: Readonly<Record<"full" | Coverage["kind"], string>> = {
@@ -41,28 +45,48 @@ export function coverageDocument(kms: Service<never>, cloudhsm: Service<never>):
     "says for key stores and their keys. **refused** is what AWS refuses for them too, with its documented",
     "exception. **not yet** answers `UnsupportedOperationException`. Nothing answers a server error.",
     "",
-    ...service("AWS KMS", kms),
-    ...service("AWS CloudHSM V2", cloudhsm),
+    "**Confirmed** and **Ours** count the tested rows of the reference that concern the operation",
+    "(`test/reference/rows`): answers of AWS that a source confirms, and answers that no source settles, which are",
+    "our reading.",
+    "",
+    ...service("AWS KMS", kms, (id) => !id.startsWith("hsm-")),
+    ...service("AWS CloudHSM V2", cloudhsm, (id) => id.startsWith("hsm-")),
     DIFFERENCES,
+    ...knownDifferences(),
   ].join("\n");
 }
 
-function service(title: string, table: Service<never>): string[] {
+function service(title: string, table: Service<never>, concerns: (id: string) => boolean): string[] {
   const entries = Object.entries(table).toSorted(([one], [other]) => (one < other ? -1 : 1));
   const full = entries.filter(([, operation]) => operation.coverage === "full").length;
+  const rows = referenceRows().filter((one) => concerns(one.id));
   return [
     `## ${title}`,
     "",
     `${full} of ${entries.length} operations in full.`,
     "",
-    "| Operation | Coverage | Note |",
-    "| --- | --- | --- |",
-    ...entries.map(([name, operation]) => row(name, operation)),
+    "| Operation | Coverage | Confirmed | Ours | Note |",
+    "| --- | --- | ---: | ---: | --- |",
+    ...entries.map(([name, operation]) => row(name, operation, rows)),
     "",
   ];
 }
 
-function row(name: string, { coverage }: Operation<never>): string {
-  if (coverage === "full") return `| ${name} | ${KINDS.full} | |`;
-  return `| ${name} | ${KINDS[coverage.kind]} | ${coverage.note.replaceAll("|", String.raw`\|`)} |`;
+function row(name: string, { coverage }: Operation<never>, rows: readonly ReferenceRow[]): string {
+  const sure = (confidence: ReferenceRow["confidence"]): number =>
+    rows.filter((one) => one.confidence === confidence && one.operations.includes(name)).length;
+  const { kind, note } = coverage === "full" ? ({ kind: "full", note: "" } as const) : coverage;
+  const cells = [name, KINDS[kind], sure("confirmed"), sure("ours"), note];
+  return `| ${cells.map((cell) => String(cell).replaceAll("|", String.raw`\|`)).join(" | ")} |`;
+}
+
+/** Rows of the reference that keystead differs from on purpose. */
+function knownDifferences(): string[] {
+  const differing = referenceRows().filter((one) => one.known !== undefined);
+  return [
+    "## Rows of the reference that differ",
+    "",
+    ...differing.map((one) => `- \`${one.id}\`: ${one.fact}; here ${one.known ?? ""}.`),
+    "",
+  ];
 }

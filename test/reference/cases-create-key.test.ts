@@ -15,6 +15,7 @@ const policy = JSON.stringify({
   Statement: [{ Effect: "Allow", Principal: root, Action: "kms:*", Resource: "*" }],
 });
 const tag = (TagKey: string, TagValue = ""): object => ({ Tags: [{ TagKey, TagValue }] });
+const NO_STORE = "cks-00000000000000000";
 const long = (length: number): string => "x".repeat(length);
 const LATIN = String.raw`[\u0009\u000A\u000D\u0020-\u00FF]+`;
 
@@ -127,10 +128,14 @@ const REFUSALS: readonly Case[] = [
     [inStore({ KeySpec: "HMAC_256", KeyUsage: "GENERATE_VERIFY_MAC" }), "UnsupportedOperationException"],
   ],
   ["kms-1.2-6-multi-region", "CreateKey", [inStore({ MultiRegion: true }), "UnsupportedOperationException"]],
+  ["kms-1.2-7", "CreateKey", [inStore({ CustomKeyStoreId: NO_STORE }), "CustomKeyStoreNotFoundException"]],
   [
-    "kms-1.2-7",
+    "kms-1.2-order",
     "CreateKey",
-    [inStore({ CustomKeyStoreId: "cks-00000000000000000" }), "CustomKeyStoreNotFoundException"],
+    [inStore({ CustomKeyStoreId: NO_STORE, MultiRegion: true }), "UnsupportedOperationException"],
+    [inStore({ CustomKeyStoreId: NO_STORE, Policy: "{" }), "CustomKeyStoreNotFoundException"],
+    [inStore({ Policy: "{", ...tag("aws:x") }), "MalformedPolicyDocumentException"],
+    [inStore(tag("aws:x")), "TagException"],
   ],
   ["kms-1.2-8", "CreateKey", [inStore({ Origin: "EXTERNAL_KEY_STORE" }), "UnsupportedOperationException"]],
 ];

@@ -33,16 +33,6 @@ const NOT_DEFAULT =
   "InvalidKeyUsageException: Algorithm RSAES_OAEP_SHA_256 is incompatible with key spec SYMMETRIC_DEFAULT.";
 const tokens = (count: number): object => ({ GrantTokens: Array.from({ length: count }, () => "t") });
 const long = (length: number): string => "x".repeat(length);
-const usage = (operation: string): (() => RegExp) => {
-  const sentence = `key usage is ENCRYPT_DECRYPT which is not valid for ${operation}\\.$`;
-  return () => new RegExp(`^InvalidKeyUsageException: arn:aws:kms:.* ${sentence}`);
-};
-const signing = { Message: plain, SigningAlgorithm: "ECDSA_SHA_256" };
-const mac = { Message: plain, MacAlgorithm: "HMAC_SHA_256" };
-const WRONG_ORIGIN =
-  /^UnsupportedOperationException: arn:aws:kms:.* origin is AWS_CLOUDHSM which is not valid for this operation\.$/;
-const NOT_PRIMARY = /^UnsupportedOperationException: arn:aws:kms:.* is not a multi-region primary key\.$/;
-
 const CASES: readonly Case[] = [
   [
     "kms-5.1-KeyId-length",
@@ -129,12 +119,6 @@ const CASES: readonly Case[] = [
     [onKey({ KeySpec: "AES_512" }), invalid.oneOf("keySpec", "AES_512")],
   ],
   [
-    "kms-5.2-DataKeyPair",
-    "GenerateDataKeyPair",
-    [onKey({ KeyPairSpec: "RSA_2048" }), WRONG_ORIGIN],
-    [onKey(), invalid.absent("keyPairSpec")],
-  ],
-  [
     "kms-5.2-GenerateRandom-required wire-4.6-semantic",
     "GenerateRandom",
     [{}, "ValidationException: NumberOfBytes is required."],
@@ -144,21 +128,6 @@ const CASES: readonly Case[] = [
     "kms-5.2-GenerateRandom-1025",
     "GenerateRandom",
     [{ NumberOfBytes: 1025 }, invalid.more("numberOfBytes", 1024, 1025)],
-  ],
-  ["kms-5.2-Sign", "Sign", [onKey(signing), usage("Sign")()]],
-  ["wire-5-InvalidKeyUsage", "GenerateMac", [onKey(mac), usage("GenerateMac")()]],
-  ["kms-5.2-GetPublicKey", "GetPublicKey", [onKey(), "UnsupportedOperationException"]],
-  ["kms-6-rotation wire-5-UnsupportedOperation-origin", "GetKeyRotationStatus", [onKey(), WRONG_ORIGIN]],
-  [
-    "kms-6-import",
-    "ImportKeyMaterial",
-    [onKey({ ImportToken: plain, EncryptedKeyMaterial: plain }), WRONG_ORIGIN],
-  ],
-  [
-    "kms-6-multi-region wire-5-UnsupportedOperation-primary",
-    "ReplicateKey",
-    [onKey({ ReplicaRegion: "eu-west-1" }), NOT_PRIMARY],
-    [onKey({ ReplicaRegion: "nowhere" }), /at 'replicaRegion' failed to satisfy constraint/],
   ],
 ];
 
@@ -282,7 +251,7 @@ test(
   },
 );
 
-test(covers("wire-5-Disabled wire-5-InvalidState", "texts of key states"), async () => {
+test(covers("wire-5-Disabled", "texts of key states"), async () => {
   const KeyId = await createKey(shared.keystead, shared.storeId);
   const use = () => call("Encrypt", { KeyId, Plaintext: plain });
   expectSaid(

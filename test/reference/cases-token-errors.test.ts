@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import type { AwsError } from "../../src/core/errors.ts";
 import { CKR, Pkcs11Error, type Pkcs11ErrorKind } from "../../src/hsm/errors.ts";
+import type { Key } from "../../src/kms/key.ts";
 import { connectionErrorCode, cryptographicError, isRefusedPin } from "../../src/kms/token-errors.ts";
 import { covers } from "./harness.ts";
 
@@ -74,6 +75,20 @@ for (const [ids, values, status, text] of CRYPTO)
     for (const name of values)
       expect(crypto(token(name)), name).toEqual([status, expect.stringMatching(text)]);
   });
+
+test(
+  covers("cks-8-key-missing-crypto", "a key object that is gone, or there twice: KMSInvalidStateException"),
+  () => {
+    // The worker has looked for it once more by then (test/hsm/backends.test.ts).
+    const key = { Arn: "arn:aws:kms:us-east-1:000000000000:key/k" } as Key;
+    for (const kind of ["missing", "ambiguous"] as const)
+      expect(cryptographicError(otherwise(kind), key)).toMatchObject({
+        code: "KMSInvalidStateException",
+        status: 400,
+        message: expect.stringContaining(key.Arn) as string,
+      });
+  },
+);
 
 const BOTH: readonly [ids: string, name: Ckr][] = [
   ["cks-8-another-logged-in", "USER_ANOTHER_ALREADY_LOGGED_IN"],

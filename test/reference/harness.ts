@@ -23,7 +23,7 @@ export interface Answer {
 export type Call = (operation: string, input?: unknown) => Promise<Answer>;
 
 /** A CloudHSM V2 call when the operation is named with its service, a KMS call otherwise. */
-export async function post(endpoint: string, operation: string, input: unknown = {}): Promise<Answer> {
+async function post(endpoint: string, operation: string, input: unknown = {}): Promise<Answer> {
   const response = await fetch(endpoint, {
     method: "POST",
     headers: {
@@ -41,7 +41,7 @@ export async function post(endpoint: string, operation: string, input: unknown =
 export function said({ status, body }: Answer): string {
   if (status === 200) return "ok";
   const message = body["message"] ?? body["Message"];
-  return message === undefined ? String(body["__type"]) : `${String(body["__type"])}: ${String(message)}`;
+  return typeof message === "string" ? `${String(body["__type"])}: ${message}` : String(body["__type"]);
 }
 
 /** "ok", the exact `Type: message`, or `Type` alone for a text that is our own. */
@@ -66,7 +66,7 @@ export function runCases(call: Call, cases: readonly Case[]): void {
 const failed = (item: string): string => `ValidationException: 1 validation error detected: ${item}`;
 const constraint = (value: string, member: string, rule: string): string =>
   failed(`Value ${value}at '${member}' failed to satisfy constraint: Member must ${rule}`);
-const quoted = (value: unknown): string => (value === undefined ? "" : `'${String(value)}' `);
+const quoted = (value?: string | number): string => (value === undefined ? "" : `'${value}' `);
 
 /** The model's validation sentences (reference: wire-protocol §4.6); without a value for sensitive members and blobs. */
 export const invalid = {

@@ -63,7 +63,7 @@ export function expandIds(text: string): string[] {
   });
 }
 
-const ID = String.raw`(?:cks|kms|hsm|wire)-\d[\w.{},*-]*`;
+const ID = String.raw`(?:cks|kms|hsm|wire)-\d{1,2}(?:\.\d)?-[\w.{},*-]+`;
 const QUOTED = new RegExp(`"(${ID}(?: ${ID})*)"`, "g");
 
 /** Ids that cases carry, as the sources of the cases have them. */
