@@ -47,8 +47,15 @@ test("the demo connects, and fails as at AWS once the password was changed behin
   const admin = { ...env, CLOUDHSM_ROLE: "admin", CLOUDHSM_PIN: "admin:Adm1nDemo" };
   const changed = await keystead(
     [
-      ...["hsm", "user", "change-password", "--username", "kmsuser", "--role", "crypto-user"],
-      ...["--password", "other1234"],
+      "hsm",
+      "user",
+      "change-password",
+      "--username",
+      "kmsuser",
+      "--role",
+      "crypto-user",
+      "--password",
+      "other1234",
     ],
     admin,
   );
