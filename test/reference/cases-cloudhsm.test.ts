@@ -166,7 +166,7 @@ interface ClusterAnswer {
 
 test(
   covers(
-    "hsm-1-{hsm,eni,subnet-group} hsm-2-{Cluster-members,Hsm-members,timestamps} hsm-9-hsm-info",
+    "hsm-1-{hsm,eni,subnet-group} hsm-2-{Cluster-members,Hsm-members,timestamps} hsm-9-hsm-info hsm-7-appliance-user",
     "an ACTIVE cluster with an HSM",
   ),
   async () => {
@@ -211,5 +211,10 @@ test(
     expect(Object.keys(info ?? {})).toEqual(
       expect.arrayContaining(["vendor", "model", "serial-number", "firmware-version-major", "fips-state"]),
     );
+    const appliance = { username: "app_user", role: "internal(APPLIANCE_USER)" };
+    const users = await keystead.operator(clusterId, "user list");
+    expect((users.data as { users: object[] }).users).toContainEqual(expect.objectContaining(appliance));
+    const login = { ...appliance, password: "password1" };
+    expect((await keystead.operator(clusterId, "login", login, null)).error_code).toBe(1);
   },
 );

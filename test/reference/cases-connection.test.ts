@@ -5,7 +5,9 @@ import {
   connectedStore,
   connectStore,
   createKey,
+  createStore,
   disconnectStore,
+  readyCluster,
   waitForStore,
   type Keystead,
 } from "../api/harness.ts";
@@ -86,31 +88,50 @@ test(covers("cks-2.4-at-once", "Connect answers before it is done"), async () =>
   await shared.keystead.manage("DELETE", "transitions/kms::custom-key-store");
 });
 
-test(covers("kms-3.1-key-deleted", "a key deleted in the HSM stays Enabled"), async () => {
-  const { keystead, storeId, cluster } = shared;
-  const keyArn = await createKey(keystead, storeId);
-  const { body } = await encrypt(keyArn);
-  await disconnectStore(keystead, storeId);
-  await adminSetsPassword(keystead, cluster.clusterId, "byHand123");
-  const credentials = { ...KMSUSER, password: "byHand123" };
-  const filter = `attr.label=${keyArn}`;
-  expect(await keystead.operator(cluster.clusterId, "key delete", { filter }, credentials)).toMatchObject({
-    error_code: 0,
-  });
-  await givePassword(keystead, storeId, "byHand123");
-  expect(await connectStore(keystead, storeId)).toBe("CONNECTED");
-  const decrypted = await call("Decrypt", { CiphertextBlob: body["CiphertextBlob"] });
-  expectSaid(decrypted, /^KMSInvalidStateException: /);
-  expect(await stateOf(keyArn)).toBe("Enabled");
-  await call("ScheduleKeyDeletion", { KeyId: keyArn, PendingWindowInDays: 7 });
-});
+test(
+  covers("kms-2-check-value kms-2-class kms-3.1-key-deleted", "a key deleted in the HSM stays Enabled"),
+  async () => {
+    const { keystead, storeId, cluster } = shared;
+    const keyArn = await createKey(keystead, storeId);
+    const { body } = await encrypt(keyArn);
+    await disconnectStore(keystead, storeId);
+    await adminSetsPassword(keystead, cluster.clusterId, "byHand123");
+    const credentials = { ...KMSUSER, password: "byHand123" };
+    const filter = `attr.label=${keyArn}`;
+    const verbose = { filter, verbose: "true" };
+    const { data } = await keystead.operator(cluster.clusterId, "key list", verbose, credentials);
+    const [listed] = (data as { matched_keys: { attributes: object }[] }).matched_keys;
+    expect(listed?.attributes).toMatchObject({
+      "key-type": "aes",
+      label: keyArn,
+      "check-value": expect.stringMatching(/^0x[0-9a-f]{6}$/) as string,
+      class: "secret-key",
+      "key-length-bytes": 32,
+    });
+    expect(await keystead.operator(cluster.clusterId, "key delete", { filter }, credentials)).toMatchObject({
+      error_code: 0,
+    });
+    await givePassword(keystead, storeId, "byHand123");
+    expect(await connectStore(keystead, storeId)).toBe("CONNECTED");
+    const decrypted = await call("Decrypt", { CiphertextBlob: body["CiphertextBlob"] });
+    expectSaid(decrypted, /^KMSInvalidStateException: /);
+    expect(await stateOf(keyArn)).toBe("Enabled");
+    await call("ScheduleKeyDeletion", { KeyId: keyArn, PendingWindowInDays: 7 });
+  },
+);
 
-/** A cluster restored from the newest backup of the store's cluster, over the management API. */
-async function restored(keystead: Keystead, hsms: number): Promise<string> {
-  const { body } = await call("BaldrApiService.DescribeBackups", {
-    Filters: { clusterIds: [shared.cluster.clusterId] },
-  });
-  const [backup] = body["Backups"] as { BackupId: string }[];
+/** The cluster's backups, the newest first. */
+async function backupsOf(clusterId: string): Promise<readonly { readonly BackupId: string }[]> {
+  const Filters = { clusterIds: [clusterId], states: ["READY"] };
+  return (await call("BaldrApiService.DescribeBackups", { Filters })).body["Backups"] as {
+    BackupId: string;
+  }[];
+}
+
+type Backups = Awaited<ReturnType<typeof backupsOf>>;
+
+/** A cluster restored from the first of these backups, over the management API. */
+async function restored(keystead: Keystead, [backup]: Backups, hsms: number): Promise<string> {
   const answer = await keystead.manage("POST", `backups/${backup?.BackupId}/restore`, { hsms });
   expect(answer.status).toBe(201);
   return (answer.body as { clusterId: string }).clusterId;
@@ -124,8 +145,9 @@ test(
   async () => {
     const { keystead, storeId, cluster, keyArn } = shared;
     await disconnectStore(keystead, storeId);
-    const one = await restored(keystead, 1);
-    const two = await restored(keystead, 2);
+    const backups = await backupsOf(cluster.clusterId);
+    const one = await restored(keystead, backups, 1);
+    const two = await restored(keystead, backups, 2);
     const move = (CloudHsmClusterId: string): Promise<Answer> =>
       onStore("UpdateCustomKeyStore", { CloudHsmClusterId });
     expectSaid(await move(one), "CloudHsmClusterInvalidConfigurationException");
@@ -189,6 +211,29 @@ test(
     expectSaid(await call("DeleteCustomKeyStore", { CustomKeyStoreId }), "ok");
   },
 );
+
+test(covers("kms-4-backups-untouched", "a deleted key is in the backups still"), async () => {
+  const { keystead } = shared;
+  const cluster = await readyCluster(keystead);
+  const storeId = await createStore(keystead, cluster, "BackedUp");
+  expect(await connectStore(keystead, storeId)).toBe("CONNECTED");
+  const KeyId = await createKey(keystead, storeId);
+  const { length } = await backupsOf(cluster.clusterId);
+  keystead.server.clock.advance(86_400_000);
+  const backups = await vi.waitFor(async () => {
+    const found = await backupsOf(cluster.clusterId);
+    expect(found.length).toBeGreaterThan(length);
+    return found;
+  }, WAIT);
+  await call("ScheduleKeyDeletion", { KeyId, PendingWindowInDays: 7 });
+  keystead.server.clock.advance(8 * 86_400_000);
+  await vi.waitFor(async () => expect(await stateOf(KeyId)).toBeUndefined(), WAIT);
+  const before = await restored(keystead, backups, 1);
+  await adminSetsPassword(keystead, before, "lookInto1");
+  const credentials = { ...KMSUSER, password: "lookInto1" };
+  const { data } = await keystead.operator(before, "key list", {}, credentials);
+  expect(data).toMatchObject({ matched_keys: [{ attributes: { label: KeyId } }] });
+});
 
 const UNREACHABLE =
   "KMSInvalidStateException: KMS cannot communicate with your CloudHSM cluster. This might be a transient network issue. If you see this error repeatedly, verify that the Network ACLs and the security group rules for the VPC of your AWS CloudHSM cluster are correct.";
