@@ -2,7 +2,8 @@
  * The reconciler makes recorded intent true (architecture, practice 5): an API call writes
  * a state and wakes the resource; one run per resource at a time drives it on. A newer
  * intent aborts the run under way; at start every resource is woken, so a restart is the
- * same path as a first run.
+ * same path as a first run. A run that throws is tried again, later each time: what failed
+ * (a full disk, a worker that died) may be mended without a restart.
  */
 import type { Logger } from "./core/logger.ts";
 import { reason } from "./core/errors.ts";
@@ -11,6 +12,10 @@ export interface Driver {
   /** Drive resource `id` as far as its recorded state asks. Must return when the signal is aborted. */
   (id: string, signal: AbortSignal): Promise<void>;
 }
+
+/** Wall time: what is waited for is this machine, not a lifecycle. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 30_000;
 
 interface Run {
   readonly abort: AbortController;
@@ -21,6 +26,8 @@ export class Reconciler {
   readonly #log: Logger;
   readonly #drivers = new Map<string, Driver>();
   readonly #runs = new Map<string, Run>();
+  /** Resources whose last run threw, and which nobody has woken since. */
+  readonly #retries = new Map<string, NodeJS.Timeout>();
   #closed = false;
 
   constructor(log: Logger) {
@@ -34,20 +41,10 @@ export class Reconciler {
 
   /** Start a run for `id`, after aborting and awaiting the one under way. */
   wake(id: string): void {
-    if (this.#closed) return;
-    const driver = this.#driverOf(id);
-    const previous = this.#runs.get(id);
-    previous?.abort.abort(new Error("superseded by a newer intent"));
-    const abort = new AbortController();
-    const done = (previous?.done ?? Promise.resolve()).then(() => this.#run(driver, id, abort.signal));
-    const run = { abort, done };
-    this.#runs.set(id, run);
-    void done.then(() => {
-      if (this.#runs.get(id) === run) this.#runs.delete(id);
-    });
+    if (!this.#closed) this.#start(id, FIRST_RETRY_MS);
   }
 
-  /** Resolves when no run for `id` is under way. */
+  /** Resolves when no run for `id` is under way; a run that is to be retried is over until then. */
   async idle(id: string): Promise<void> {
     let run = this.#runs.get(id);
     while (run !== undefined) {
@@ -56,18 +53,40 @@ export class Reconciler {
     }
   }
 
-  /** Abort all runs and wait for them. */
+  /** Abort all runs, forget all retries, and wait. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const run of this.#runs.values()) run.abort.abort(new Error("the server is closing"));
-    await Promise.all([...this.#runs.values()].map((run) => run.done));
+    await this.#abortAll("the server is closing");
   }
 
-  /** Abort and await every run, as before a reset; the reconciler stays usable. */
+  /** The same, as before a reset; the reconciler stays usable. */
   async settle(): Promise<void> {
+    await this.#abortAll("the server is being reset");
+  }
+
+  /** An aborted run schedules no retry, so that none is left when this resolves. */
+  async #abortAll(why: string): Promise<void> {
+    for (const id of this.#retries.keys()) this.#cancelRetry(id);
     const runs = [...this.#runs.values()];
-    for (const run of runs) run.abort.abort(new Error("the server is being reset"));
+    for (const run of runs) run.abort.abort(new Error(why));
     await Promise.all(runs.map((run) => run.done));
+  }
+
+  /** @param retryMs how long to wait before the next run when this one throws */
+  #start(id: string, retryMs: number): void {
+    const driver = this.#driverOf(id);
+    this.#cancelRetry(id);
+    const previous = this.#runs.get(id);
+    previous?.abort.abort(new Error("superseded by a newer intent"));
+    const abort = new AbortController();
+    const done = (previous?.done ?? Promise.resolve()).then(() =>
+      this.#run(driver, id, abort.signal, retryMs),
+    );
+    const run = { abort, done };
+    this.#runs.set(id, run);
+    void done.then(() => {
+      if (this.#runs.get(id) === run) this.#runs.delete(id);
+    });
   }
 
   #driverOf(id: string): Driver {
@@ -75,12 +94,22 @@ export class Reconciler {
     throw new Error(`no reconciler driver for ${id}`);
   }
 
-  async #run(driver: Driver, id: string, signal: AbortSignal): Promise<void> {
+  async #run(driver: Driver, id: string, signal: AbortSignal, retryMs: number): Promise<void> {
     if (signal.aborted) return;
     try {
       await driver(id, signal);
     } catch (error) {
-      if (!signal.aborted) this.#log.error({ id, reason: reason(error) }, "reconciler run failed");
+      if (signal.aborted) return;
+      const again = `reconciler run failed; it is tried again in ${retryMs / 1000} s`;
+      this.#log.error({ id, reason: reason(error) }, again);
+      const next = Math.min(2 * retryMs, LONGEST_RETRY_MS);
+      // Unref'd: a process that has nothing else to do may end.
+      this.#retries.set(id, setTimeout(() => this.#start(id, next), retryMs).unref());
     }
+  }
+
+  #cancelRetry(id: string): void {
+    clearTimeout(this.#retries.get(id));
+    this.#retries.delete(id);
   }
 }

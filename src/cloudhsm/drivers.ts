@@ -93,7 +93,7 @@ async function initializeToken(cloudhsm: CloudHsm, cluster: ClusterRow): Promise
     const State = follow(CLUSTER, cluster.State, "initialized", cluster.ClusterId);
     await updateCluster(cloudhsm.store.db, cluster, { State, StateMessage: null, TokenSerial });
   } catch (error) {
-    const StateMessage = `Initialization is delayed (${reason(error)}); keystead tries again when it is started again.`;
+    const StateMessage = `Initialization is delayed (${reason(error)}); keystead tries again.`;
     await updateCluster(cloudhsm.store.db, cluster, { StateMessage });
     throw error;
   }
@@ -179,7 +179,7 @@ async function finishHsmDeletion(cloudhsm: CloudHsm, hsm: HsmRow): Promise<void>
   follow(HSM, hsm.State, "deleted", hsm.HsmId);
   const failure = await backUp(cloudhsm, cluster);
   if (failure !== undefined && !hasNothingToBackUp(failure)) {
-    const StateMessage = `Deletion is delayed, because the backup failed (${reason(failure)}); keystead tries again when it is started again.`;
+    const StateMessage = `Deletion is delayed, because the backup failed (${reason(failure)}); keystead tries again.`;
     await cloudhsm.store.db
       .updateTable("hsms")
       .set({ StateMessage })

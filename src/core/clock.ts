@@ -3,6 +3,10 @@
  * periods, idle sessions. It runs with the wall clock until somebody advances or freezes
  * it. SigV4 and the HTTP `Date` header never use it: clients live in wall time.
  */
+import { Refusal } from "./errors.ts";
+
+/** Timestamps and X.509 dates have years of four digits. */
+const END_OF_TIME_MS = Date.UTC(9999, 11, 31);
 
 /** setTimeout counts in 32 bits: a longer delay fires at once (reliability F11), so waits are cut into hours. */
 const LONGEST_TIMER_MS = 3_600_000;
@@ -33,8 +37,15 @@ export class Clock {
     return this.#frozenAt !== undefined;
   }
 
-  /** Move virtual time forward by `ms` ≥ 0 and wake what became due. */
+  /**
+   * Move virtual time forward by `ms` and wake what became due.
+   * @throws Refusal, with the clock unmoved, for what is no step forward or leads out of the calendar
+   */
   advance(ms: number): void {
+    if (Number.isNaN(ms) || ms < 0)
+      throw new Refusal("The clock only moves forward; advance it by zero or more.");
+    if (this.now() + ms > END_OF_TIME_MS)
+      throw new Refusal("The clock cannot pass 9999-12-31; advance it by less, or reset it.");
     if (this.#frozenAt !== undefined) this.#frozenAt += ms;
     else this.#offsetMs += ms;
     this.#changed();

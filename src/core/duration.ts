@@ -6,6 +6,8 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const WEEK = 7 * DAY;
+/** 10,000 years: more has no use here, and long digit strings would become Infinity. */
+const LONGEST_DAYS = 3_650_000;
 
 const UNIT: ReadonlyMap<string, number> = new Map([
   ["ms", 1],
@@ -22,8 +24,15 @@ const SHORT_PART = /(\d+(?:\.\d+)?)(ms|[smhdw])/g;
 const ISO = /^P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/;
 const ISO_UNITS = [WEEK, DAY, HOUR, MINUTE, SECOND];
 
-/** Milliseconds of `text`. @throws Refusal (usage) for anything else, negative values included */
+/** Milliseconds of `text`. @throws Refusal (usage) for anything else, negative and endless values included */
 export function parseDuration(text: string): number {
+  const ms = read(text);
+  if (ms > LONGEST_DAYS * DAY)
+    throw new Refusal(`That duration is too long; the longest is ${LONGEST_DAYS}d.`, 2);
+  return ms;
+}
+
+function read(text: string): number {
   const iso = ISO.exec(text);
   if (iso !== null)
     return ISO_UNITS.reduce((sum, unit, index) => sum + Number(iso[index + 1] ?? 0) * unit, 0);

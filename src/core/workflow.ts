@@ -11,7 +11,8 @@ export interface Step<S> {
 }
 
 export interface StepListener {
-  (name: string, outcome: "started" | "done" | "failed"): void;
+  /** `undo failed`: what the step built may still be there. */
+  (name: string, outcome: "started" | "done" | "failed" | "undo failed"): void;
 }
 
 /** Run the steps in order. @throws what the failing step threw, after the undo of all completed ones */
@@ -35,12 +36,17 @@ export async function runSteps<S>(
   } catch (error) {
     const failed = entered.at(-1);
     if (failed !== undefined) listen(failed.name, "failed");
-    await undoSteps(entered, state);
+    await undoSteps(entered, state, listen);
     throw error;
   }
 }
 
-/** Undo steps in reverse order. */
-export async function undoSteps<S>(steps: readonly Step<S>[], state: S): Promise<void> {
-  for (const step of steps.toReversed()) await step.undo?.(state);
+/** Undo steps in reverse order; one that cannot be undone does not keep the others from it. */
+export async function undoSteps<S>(steps: readonly Step<S>[], state: S, listen: StepListener): Promise<void> {
+  for (const step of steps.toReversed())
+    try {
+      await step.undo?.(state);
+    } catch {
+      listen(step.name, "undo failed");
+    }
 }

@@ -3,9 +3,7 @@
  * misses a deadline fails every call in flight with kind `worker` or `deadline` and is
  * never used again; replacing it is `session.ts`'s business.
  */
-import { spawn, type ChildProcess } from "node:child_process";
 import type { Socket } from "node:net";
-import { fileURLToPath } from "node:url";
 import { Pkcs11Error, type Pkcs11ErrorKind } from "./errors.ts";
 import {
   FrameReader,
@@ -17,6 +15,7 @@ import {
   type Frame,
   type KeyRef,
 } from "./frames.ts";
+import { killChild, launch, type Launched } from "./launch.ts";
 import type { ManageVerb, ManageVerbs, WorkerSettings } from "./manage.ts";
 
 /** Deadline of a call, in milliseconds. */
@@ -41,8 +40,9 @@ interface Pending {
 }
 
 export class HsmWorker {
-  readonly #child: ChildProcess;
-  readonly #writer: FrameWriter;
+  /** Undefined when no process could be started: such a worker has ended before it began. */
+  readonly #launched: Launched | undefined;
+  readonly #writer: FrameWriter | undefined;
   readonly #pending = new Map<number, Pending>();
   readonly #observe: CallObserver;
   readonly #sweeper: NodeJS.Timeout;
@@ -55,11 +55,12 @@ export class HsmWorker {
   /** Resolves when the process is gone. */
   readonly exited: Promise<void>;
 
+  /** Never throws: a worker that cannot be started has ended, with kind `start`. */
   constructor(settings: WorkerSettings, observe: CallObserver) {
     this.#observe = observe;
-    this.#child = launch(settings);
-    const socket = this.#child.stdio[3] as Socket;
-    this.#writer = new FrameWriter(socket);
+    const launched = launch(settings);
+    this.#launched = launched;
+    this.#writer = launched === undefined ? undefined : new FrameWriter(launched.socket);
     this.ready = new Promise((resolve, reject) => {
       const now = performance.now();
       const due = now + SLOW_DEADLINE_MS;
@@ -69,12 +70,13 @@ export class HsmWorker {
     this.ready.catch(() => undefined);
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#sweeper.unref();
-    this.exited = new Promise((resolve) => {
-      this.#child.once("exit", resolve);
-      this.#child.once("error", () => resolve());
-    });
+    this.exited = exitOf(launched);
+    if (launched === undefined) {
+      this.#end("worker", "no process could be started");
+      return;
+    }
     void this.exited.then(() => this.#end("worker", "the HSM worker ended"));
-    this.#listen(socket);
+    this.#listen(launched.socket);
   }
 
   get alive(): boolean {
@@ -82,7 +84,7 @@ export class HsmWorker {
   }
 
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#launched?.child.pid;
   }
 
   /** Run a management verb. @throws Pkcs11Error */
@@ -124,11 +126,13 @@ export class HsmWorker {
 
   /** Let the process end by itself: closing the socket is its sign, after the frames already sent. */
   async close(): Promise<void> {
+    if (this.#launched === undefined) return;
+    const { child, socket } = this.#launched;
     if (this.alive) {
-      this.#writer.flush();
-      (this.#child.stdio[3] as Socket).end();
+      this.#writer?.flush();
+      socket.end();
     }
-    const killer = setTimeout(() => this.#child.kill("SIGKILL"), CALL_DEADLINE_MS);
+    const killer = setTimeout(() => killChild(child), CALL_DEADLINE_MS);
     await this.exited;
     clearTimeout(killer);
   }
@@ -145,7 +149,7 @@ export class HsmWorker {
     return new Promise((resolve, reject) => {
       const started = performance.now();
       this.#pending.set(id, { call, started, due: started + deadlineMs, resolve, reject });
-      this.#writer.send(id, code, payload);
+      this.#writer?.send(id, code, payload);
     });
   }
 
@@ -199,41 +203,18 @@ export class HsmWorker {
     if (this.#ended !== undefined) return;
     this.#ended = new Pkcs11Error(this.#assigned ? kind : "start", 0, what);
     clearInterval(this.#sweeper);
-    this.#child.kill("SIGKILL");
+    if (this.#launched !== undefined) killChild(this.#launched.child);
     const inFlight = [...this.#pending.values()];
     this.#pending.clear();
     for (const pending of inFlight) pending.reject(this.#ended);
   }
 }
 
-/** What a worker may see of the server's environment: nothing but what a PKCS#11 module in front of another needs. */
-function workerEnvironment(settings: WorkerSettings): NodeJS.ProcessEnv {
-  const spy = Object.entries(process.env).filter(([name]) => name.startsWith("PKCS11SPY"));
-  return {
-    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
-    KEYSTEAD_WORKER: JSON.stringify(settings),
-    ...Object.fromEntries(spy),
-  };
-}
-
-/** The compiled worker, also when the parent itself runs from TypeScript sources (tests). */
-function workerScript(): string {
-  const here = fileURLToPath(import.meta.url);
-  return here.endsWith(".ts")
-    ? fileURLToPath(new URL("../../dist/hsm/worker.js", import.meta.url))
-    : fileURLToPath(new URL("worker.js", import.meta.url));
-}
-
-function launch(settings: WorkerSettings): ChildProcess {
-  const node = [process.execPath, "--disable-proto=delete", workerScript()];
-  // Without the addon nothing in the worker can set its own limit.
-  const capped =
-    settings.backend === "native" ? node : ["prlimit", `--as=${settings.memoryLimit}`, "--core=0", ...node];
-  const [command = process.execPath, ...args] = capped;
-  return spawn(command, args, {
-    env: workerEnvironment(settings),
-    stdio: ["ignore", "ignore", "ignore", "pipe"],
-    // Ctrl-C in a terminal reaches the whole process group; workers end when the server closes them.
-    detached: true,
+/** Resolves when the process is gone, or was never there. */
+function exitOf(launched: Launched | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    launched?.child.once("exit", () => resolve());
+    launched?.child.once("error", () => resolve());
+    if (launched === undefined) resolve();
   });
 }

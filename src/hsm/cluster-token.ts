@@ -8,15 +8,8 @@ import { join } from "node:path";
 import { Mutex } from "../core/mutex.ts";
 import type { HsmWorker } from "./client.ts";
 import { CKR, Pkcs11Error, isCkr } from "./errors.ts";
-import {
-  adoptToken,
-  labelOf,
-  objectFiles,
-  protectHeader,
-  settleHeader,
-  syncNewObjects,
-  tokenHome,
-} from "./header.ts";
+import { HeaderGuard } from "./header-guard.ts";
+import { adoptToken, labelOf, objectFiles, syncNewObjects, tokenHome } from "./header.ts";
 import type { KeyObject, Role } from "./manage.ts";
 import { configuration } from "./configuration.ts";
 import { LoginAttempt, type LoggedIn } from "./login-attempt.ts";
@@ -31,13 +24,19 @@ export class ClusterToken {
   readonly #spares: Spares;
   /** The header lock: one process at a time inside C_Initialize, C_Login, C_SetPIN and the like. */
   readonly #lock = new Mutex();
-  /** A PIN was changed and no fresh worker has logged in with it yet: CKR_OK is no evidence (reliability F2). */
-  #unproven = false;
+  /**
+   * One at a time of whatever makes or destroys key objects through a session, and of backups.
+   * Taken before the header lock by those who need both: a session whose worker died logs in
+   * anew, under the header lock, in the midst of making a key.
+   */
+  readonly #objects = new Mutex();
+  readonly #header: HeaderGuard;
 
   constructor(clusterId: string, directory: string, spares: Spares) {
     this.clusterId = clusterId;
     this.directory = directory;
     this.#spares = spares;
+    this.#header = new HeaderGuard(directory, this.#tokens);
   }
 
   /** SOFTHSM2_CONF of this cluster. */
@@ -77,6 +76,7 @@ export class ClusterToken {
         const { serial } = await worker.manage("initToken", { label: this.clusterId, soPin });
         await worker.close();
         adoptToken(staging, this.#tokens);
+        this.#header.fresh();
         this.#protect();
         return serial;
       } finally {
@@ -95,10 +95,9 @@ export class ClusterToken {
   /** C_Login, C_SetPIN, and a login with the new PIN from a fresh worker. */
   changePin(role: Role, current: string, next: string): Promise<void> {
     return this.#lock.run(async () => {
-      await this.#loggedIn(role, current, async (worker) => {
-        this.#unproven = true;
-        await worker.manage("setPin", { current, next });
-      });
+      await this.#loggedIn(role, current, (worker) =>
+        this.#header.changing(role, () => worker.manage("setPin", { current, next })),
+      );
       await this.#loggedIn(role, next, () => Promise.resolve());
     });
   }
@@ -106,10 +105,9 @@ export class ClusterToken {
   /** C_Login(CKU_SO), C_InitPIN, and a login with the new user PIN from a fresh worker. */
   initUserPin(soPin: string, userPin: string): Promise<void> {
     return this.#lock.run(async () => {
-      await this.#loggedIn("so", soPin, async (worker) => {
-        this.#unproven = true;
-        await worker.manage("initPin", { pin: userPin });
-      });
+      await this.#loggedIn("so", soPin, (worker) =>
+        this.#header.changing("user", () => worker.manage("initPin", { pin: userPin })),
+      );
       await this.#loggedIn("user", userPin, () => Promise.resolve());
     });
   }
@@ -148,10 +146,8 @@ export class ClusterToken {
     return new LoginAttempt(
       {
         login: (pins) => this.#login("user", pins, deadline),
-        changing: () => {
-          this.#unproven = true;
-        },
-        settle: () => this.#settle(),
+        changing: (act) => this.#header.changing("user", act),
+        settle: () => this.#header.settle(),
         serving: (worker, accepted) => this.#serving(worker, accepted),
       },
       release,
@@ -160,29 +156,33 @@ export class ClusterToken {
 
   /**
    * Run `act`, which makes or destroys key objects on this token, and put what it did on
-   * disk: SoftHSM never calls fsync (design/softhsm.md §2).
+   * disk: SoftHSM never calls fsync (design/softhsm.md §2). No backup is made meanwhile.
    */
-  async durably<T>(act: () => Promise<T>): Promise<T> {
-    const home = tokenHome(this.#tokens);
-    const before = home === undefined ? new Set<string>() : objectFiles(home);
-    const result = await act();
-    if (home !== undefined) syncNewObjects(home, before);
-    return result;
+  durably<T>(act: () => Promise<T>): Promise<T> {
+    return this.#objects.run(async () => {
+      const home = tokenHome(this.#tokens);
+      const before = home === undefined ? new Set<string>() : objectFiles(home);
+      const result = await act();
+      if (home !== undefined) syncNewObjects(home, before);
+      return result;
+    });
   }
 
   /**
    * Copy the token as it is now to the directory `to`, which appears whole or not at all. Only
    * files are read, so a key store that is connected goes on working; the header lock keeps
-   * every rewrite of the header, and with it of the PINs, out of the copy.
+   * every rewrite of the header, and with it of the PINs, out of the copy, and the lock of the
+   * objects keeps half-written keys out of it.
    * @throws Pkcs11Error when there is no token, or no whole header of it
    */
   backup(to: string): Promise<void> {
-    return this.#lock.run(async () => {
+    const copy = async (): Promise<void> => {
       this.#protect();
       const home = tokenHome(this.#tokens);
       if (home === undefined) throw new Pkcs11Error("token", CKR.TOKEN_NOT_PRESENT, "token directory");
       await copyTokenDirectory(home, to);
-    });
+    };
+    return this.#objects.run(() => this.#lock.run(copy));
   }
 
   /**
@@ -197,6 +197,7 @@ export class ClusterToken {
       try {
         await copyBackupFiles(from, staging);
         adoptToken(staging, this.#tokens);
+        this.#header.fresh();
         this.#protect();
       } finally {
         rmSync(staging, { recursive: true, force: true });
@@ -225,21 +226,10 @@ export class ClusterToken {
   }
 
   #protect(): void {
-    const home = tokenHome(this.#tokens);
-    if (home === undefined) throw new Pkcs11Error("token", CKR.TOKEN_NOT_PRESENT, "token directory");
-    protectHeader(home, join(this.directory, "token.object.copy"), !this.#unproven);
+    this.#header.protect();
     const wanted = configuration(this.#tokens);
     if (!existsSync(this.conf) || readFileSync(this.conf, "utf8") !== wanted)
       writeFileSync(this.conf, wanted, { mode: 0o600 });
-  }
-
-  /** @throws Pkcs11Error when a rewrite left no whole header; the side copy is put back first. */
-  #settle(): void {
-    const home = tokenHome(this.#tokens);
-    const whole = home !== undefined && settleHeader(home);
-    // Restores the header from the side copy when it is not whole, else refreshes the copy.
-    this.#protect();
-    if (!whole) throw new Pkcs11Error("token", CKR.GENERAL_ERROR, "token header after a rewrite");
   }
 
   /** A fresh worker on this token, opened and not logged in. */
@@ -266,12 +256,12 @@ export class ClusterToken {
       for (const [index, pin] of pins.entries()) {
         try {
           await worker.manage("login", { role, pin });
-          this.#unproven = false;
-          this.#settle();
+          this.#header.proven(role);
+          this.#header.settle();
           return { worker, accepted: pin };
         } catch (error) {
           // SoftHSM rewrites the header for a wrong PIN too.
-          if (worker.alive) this.#settle();
+          if (worker.alive) this.#header.settle();
           if (index === pins.length - 1 || !isCkr(error, CKR.PIN_INCORRECT)) throw error;
         }
       }
@@ -300,7 +290,7 @@ export class ClusterToken {
       return result;
     } finally {
       await worker.close();
-      this.#settle();
+      this.#header.settle();
     }
   }
 }

@@ -84,7 +84,8 @@ function readIfThere(path: string): Buffer | undefined {
   return existsSync(path) ? readFileSync(path) : undefined;
 }
 
-function fsyncPath(path: string): void {
+/** fsync of a file, or of a directory's names. */
+export function fsyncPath(path: string): void {
   const file = openSync(path, "r");
   try {
     fsyncSync(file);
@@ -144,8 +145,17 @@ export function settleHeader(home: string): boolean {
 
 /** Put the object files that `before` does not list, and the directory, on disk. */
 export function syncNewObjects(home: string, before: ReadonlySet<string>): void {
-  for (const name of objectFiles(home)) if (!before.has(name)) fsyncPath(join(home, name));
+  for (const name of objectFiles(home)) if (!before.has(name)) fsyncIfThere(join(home, name));
   fsyncPath(home);
+}
+
+/** A key that was destroyed since the directory was read has nothing left to put on disk. */
+function fsyncIfThere(path: string): void {
+  try {
+    fsyncPath(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }
 
 /**

@@ -10,8 +10,8 @@ export interface LoggedIn {
 
 interface LoginActs {
   login(pins: readonly string[]): Promise<LoggedIn>;
-  /** The PIN is about to be changed: until a login proves it, the side copy stays as it was. */
-  changing(): void;
+  /** Run what changes the PIN: until a login proves it, the side copy stays as it was. */
+  changing(act: () => Promise<null>): Promise<null>;
   settle(): void;
   serving(worker: HsmWorker, accepted: string): Promise<LoggedIn>;
 }
@@ -48,8 +48,7 @@ export class LoginAttempt {
     const changing = this.#worker;
     if (changing === undefined) throw new Pkcs11Error("argument", 0, "C_SetPIN without a login");
     await journal.pending(next);
-    this.#acts.changing();
-    await changing.manage("setPin", { current, next });
+    await this.#acts.changing(() => changing.manage("setPin", { current, next }));
     this.#acts.settle();
     const { worker } = await this.#acts.login([next]);
     try {

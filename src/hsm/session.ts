@@ -6,12 +6,15 @@
  */
 import type { HsmWorker } from "./client.ts";
 import type { ClusterToken } from "./cluster-token.ts";
-import { Pkcs11Error } from "./errors.ts";
+import { CKR, Pkcs11Error, isCkr } from "./errors.ts";
 import type { KeyRef } from "./frames.ts";
 import type { KeyObject } from "./manage.ts";
 
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2_000;
+/** A refused PIN stays refused until somebody changes it, and each try has SoftHSM rewrite the header. */
+const REFUSED_PIN_BACKOFF_MS = 60_000;
+const REFUSED_PIN = [CKR.PIN_INCORRECT, CKR.PIN_INVALID, CKR.PIN_LEN_RANGE, CKR.PIN_EXPIRED, CKR.PIN_LOCKED];
 /** A missing key may mean that the library lost sight of its token; a fresh worker is tried this seldom. */
 const MISSING_KEY_RESTART_MS = 5_000;
 
@@ -156,7 +159,8 @@ export class KmsSession {
     } catch (error) {
       const failure = error instanceof Pkcs11Error ? error : new Pkcs11Error("worker", 0, "C_Login");
       this.#lastFailure = failure;
-      this.#notBefore = performance.now() + this.#backoffMs;
+      const refused = isCkr(failure, ...REFUSED_PIN);
+      this.#notBefore = performance.now() + (refused ? REFUSED_PIN_BACKOFF_MS : this.#backoffMs);
       this.#backoffMs = Math.min(this.#backoffMs * 2, LONGEST_BACKOFF_MS);
       throw failure;
     }

@@ -47,6 +47,11 @@ export class Spares {
 
   #fill(): void {
     if (this.#closed) return;
-    while (this.#spares.length < this.#wanted) this.#spares.push(this.#start());
+    while (this.#spares.length < this.#wanted) {
+      const spare = this.#start();
+      // What keeps one process from starting keeps the next: the next take tries again.
+      if (!spare.alive) return;
+      this.#spares.push(spare);
+    }
   }
 }

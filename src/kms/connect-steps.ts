@@ -113,11 +113,14 @@ function claimKmsuser({ kms, keyStore }: Connecting): Promise<"present" | "absen
 }
 
 /** C_Login, again and again while no worker can be had, until the deadline. */
-async function logIn(state: Connecting): Promise<string> {
+async function logIn(state: Connecting, signal: AbortSignal): Promise<string> {
   const { kms, keyStore } = state;
   const deadline = new AbortController();
   // Not AbortSignal.timeout: the worker that serves the store afterwards must outlive the deadline.
-  const timer = setTimeout(() => deadline.abort(), LOGIN_DEADLINE_MS);
+  const abort = (): void => deadline.abort();
+  const timer = setTimeout(abort, LOGIN_DEADLINE_MS);
+  // A Disconnect does not wait for a login that hangs; once logged in, nothing interrupts the rotation.
+  signal.addEventListener("abort", abort, { once: true });
   try {
     for (;;) {
       const attempt = await kms.tokens.of(keyStore.CloudHsmClusterId).beginLogin(deadline.signal);
@@ -127,24 +130,26 @@ async function logIn(state: Connecting): Promise<string> {
         return accepted;
       } catch (error) {
         await attempt.end();
+        signal.throwIfAborted();
         // A login cut short by the deadline is a cluster out of reach.
         if (deadline.signal.aborted) throw new ConnectFailure("NETWORK_ERRORS");
         if (!(error instanceof Pkcs11Error) || error.kind !== "start") throw error;
-        await sleep(START_RETRY_MS);
+        await sleep(START_RETRY_MS, undefined, { signal });
       }
     }
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   }
 }
 
 const logInAsKmsuser: Step<Connecting> = {
   name: "log-in",
-  run: async (state) => {
+  run: async (state, signal) => {
     const { kms, keyStore } = state;
     const record = await claimKmsuser(state);
     try {
-      state.password = await logIn(state);
+      state.password = await logIn(state, signal);
     } catch (error) {
       if (isRefusedPin(error)) await countFailedLogin(kms.cloudhsm, keyStore.CloudHsmClusterId, KMSUSER);
       throw error;
@@ -192,6 +197,14 @@ const checkKeys: Step<Connecting> = {
   undo: ({ kms, keyStore }) => closeSession(kms, keyStore.CustomKeyStoreId),
 };
 
+/** A Disconnect that came first has moved the store on: then there is nothing to become. */
+const becomeConnected: Step<Connecting> = {
+  name: "become-connected",
+  run: async ({ kms, keyStore }) => {
+    await kms.keyStores.move(keyStore.CustomKeyStoreId, "CONNECTING", "CONNECTED");
+  },
+};
+
 export const CONNECT_STEPS = [
   findTheCluster,
   createSecurityGroup,
@@ -200,4 +213,5 @@ export const CONNECT_STEPS = [
   logInAsKmsuser,
   rotatePassword,
   checkKeys,
+  becomeConnected,
 ] as const;

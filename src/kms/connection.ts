@@ -28,7 +28,6 @@ async function connect(kms: Kms, keyStore: KeyStore, signal: AbortSignal): Promi
       kms.progress.note(id, step, outcome);
       kms.log.debug({ id, step, outcome }, "connect");
     });
-    await kms.keyStores.move(id, "CONNECTING", "CONNECTED");
   } catch (error) {
     // A newer intent (Disconnect, or the server's end) drives the store from here.
     if (signal.aborted) return;

@@ -136,8 +136,12 @@ export class KeyBook {
   /** Remove a key whose waiting period is over; `db` is the caller's transaction. */
   async remove(db: Db, key: Key): Promise<void> {
     await db.deleteFrom("keys").where("KeyId", "=", key.KeyId).execute();
-    this.#keys.delete(key.KeyId);
-    this.#counters.delete(key.KeyId);
+  }
+
+  /** After the commit of a `remove`: a transaction that failed leaves the key where it was. */
+  forget(keyId: string): void {
+    this.#keys.delete(keyId);
+    this.#counters.delete(keyId);
   }
 
   /** Keys whose deletion date is not after `now`. */

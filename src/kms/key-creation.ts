@@ -107,8 +107,13 @@ export async function closeIntent(kms: Kms, backingKeyId: string): Promise<void>
   await kms.store.db.deleteFrom("key_intents").where("BackingKeyId", "=", backingKeyId).execute();
 }
 
-/** A token that fails to generate is an internal error (reference: kms-keys §1.2 row 14). */
+/**
+ * A token that fails to generate is an internal error (reference: kms-keys §1.2 row 14); so
+ * is a worker that dies over it, because a creation is not tried again here.
+ */
 function creationError(error: unknown): unknown {
+  if (error instanceof Pkcs11Error && (error.kind === "start" || error.kind === "worker"))
+    return new AwsError("KMSInternalException", "The key could not be created.", { cause: error });
   const mapped = cryptographicError(error);
   return mapped instanceof AwsError || !(error instanceof Error)
     ? mapped
@@ -117,13 +122,16 @@ function creationError(error: unknown): unknown {
 
 /**
  * Settle the journal of a key store that is logged in: creations that were interrupted
- * leave key material nobody was told of, and due deletions are finished.
+ * leave key material nobody was told of, and due deletions are finished. In the store's
+ * turn, so that no intent found belongs to a creation or deletion that is under way.
  */
-export async function settleIntents(kms: Kms, keyStore: KeyStore, session: KmsSession): Promise<void> {
-  const intents = await kms.store.db
-    .selectFrom("key_intents")
-    .selectAll()
-    .where("CustomKeyStoreId", "=", keyStore.CustomKeyStoreId)
-    .execute();
-  for (const intent of intents) await abandon(kms, session, intent.BackingKeyId, intent.KeyArn);
+export function settleIntents(kms: Kms, keyStore: KeyStore, session: KmsSession): Promise<void> {
+  return kms.turns.run(keyStore.CustomKeyStoreId, async () => {
+    const intents = await kms.store.db
+      .selectFrom("key_intents")
+      .selectAll()
+      .where("CustomKeyStoreId", "=", keyStore.CustomKeyStoreId)
+      .execute();
+    for (const intent of intents) await abandon(kms, session, intent.BackingKeyId, intent.KeyArn);
+  });
 }

@@ -12,7 +12,12 @@ import type { Kms } from "./service.ts";
 /** Delete every key that is due. */
 export async function deleteDueKeys(kms: Kms): Promise<void> {
   for (const key of await kms.keys.due(kms.clock.now()))
-    await kms.turns.run(key.CustomKeyStoreId, () => deleteIfDue(kms, key.KeyId));
+    try {
+      await kms.turns.run(key.CustomKeyStoreId, () => deleteIfDue(kms, key.KeyId));
+    } catch (error) {
+      // One key that cannot be deleted now must not keep the others from it.
+      kms.log.error({ id: key.KeyId, reason: reason(error) }, "a due key could not be deleted");
+    }
 }
 
 async function deleteIfDue(kms: Kms, keyId: string): Promise<void> {
@@ -34,7 +39,7 @@ async function deleteIfDue(kms: Kms, keyId: string): Promise<void> {
     await kms.keys.remove(trx, key);
   });
   // The database deletes aliases and grants with their key.
-  for (const book of [kms.aliases, kms.grants, kms.usage]) book.forget(key.KeyId);
+  for (const book of [kms.keys, kms.aliases, kms.grants, kms.usage]) book.forget(key.KeyId);
   const failure = await destroyMaterial(kms, key, keyStore.CloudHsmClusterId);
   if (failure !== undefined) await recordOrphan(kms, key, keyStore.CloudHsmClusterId, failure);
   await closeIntent(kms, key.BackingKeyId);

@@ -13,8 +13,16 @@ import {
   requireTrustAnchor,
   requireTwoHsms,
 } from "./key-store-rules.ts";
-import { openMarker, sealMarker } from "./markers.ts";
-import { authorize, findKeyStore, onAccount, onKeyStore, type Kms, type KmsContext } from "./service.ts";
+import { pageOf } from "./paging.ts";
+import {
+  authorize,
+  findKeyStore,
+  onAccount,
+  onKeyStore,
+  requireArrow,
+  type Kms,
+  type KmsContext,
+} from "./service.ts";
 import {
   cloudHsmClusterId,
   customKeyStoreId,
@@ -198,9 +206,8 @@ async function update(kms: Kms, keyStore: KeyStore, input: Input<typeof updateMe
     ...(name === undefined ? {} : { CustomKeyStoreName: name }),
     ...(clusterId === undefined ? {} : { CloudHsmClusterId: clusterId }),
   };
-  if (Object.keys(values).length > 0) await kms.keyStores.set(keyStore.CustomKeyStoreId, values);
-  if (password !== undefined)
-    await kms.passwords.replace(findKeyStore(kms, keyStore.CustomKeyStoreId), password);
+  if (password !== undefined) await kms.passwords.replace(keyStore, password, values);
+  else if (Object.keys(values).length > 0) await kms.keyStores.set(keyStore.CustomKeyStoreId, values);
 }
 
 function onlyRenames(input: Input<typeof updateMembers>): boolean {
@@ -213,6 +220,23 @@ async function requireConnectable(kms: Kms, keyStore: KeyStore): Promise<void> {
   if (cluster === undefined) return;
   requireActive(cluster);
   await requireNetwork(kms, cluster);
+}
+
+/** A connect may end at this very moment, outside the store's turn: then its new state is moved on. */
+async function moveToDisconnecting(kms: Kms, id: string): Promise<void> {
+  let moved = false;
+  while (!moved) {
+    const from = findKeyStore(kms, id);
+    moved = await kms.keyStores.move(id, from.ConnectionState, requireArrow(from, "disconnect"));
+  }
+}
+
+/** DescribeCustomKeyStores has no documented page size; the most that Limit allows. */
+const LIST = { list: "DescribeCustomKeyStores", of: "", usual: 1000 } as const;
+
+/** Milliseconds of 15 digits sort as text until the year 33658. */
+function oldestFirst({ CreationDate, CustomKeyStoreId }: KeyStore): string {
+  return `${Math.trunc(CreationDate).toString().padStart(15, "0")} ${CustomKeyStoreId}`;
 }
 
 /** One name, one cluster, one quota: creations take turns. */
@@ -246,16 +270,9 @@ export const keyStores: Service<KmsContext> = {
     (input, { kms, operation }) => {
       kms.rates.keyStoreOperation(operation);
       const selected = selectStores(kms, input.CustomKeyStoreId, input.CustomKeyStoreName);
-      const start =
-        input.Marker === undefined ? 0 : Number(openMarker("DescribeCustomKeyStores", input.Marker));
-      const end = start + (input.Limit ?? 1000);
-      const page = selected.slice(start, end);
-      for (const keyStore of page) kms.transitions.observe(keyStore.CustomKeyStoreId);
-      return Promise.resolve({
-        CustomKeyStores: page.map(structureOf),
-        Truncated: end < selected.length,
-        NextMarker: end < selected.length ? sealMarker("DescribeCustomKeyStores", String(end)) : undefined,
-      });
+      const { entries, paging } = pageOf(LIST, selected, oldestFirst, input);
+      for (const keyStore of entries) kms.transitions.observe(keyStore.CustomKeyStoreId);
+      return Promise.resolve({ CustomKeyStores: entries.map(structureOf), ...paging });
     },
   ),
 
@@ -288,9 +305,7 @@ export const keyStores: Service<KmsContext> = {
     { event: "disconnect" },
     { CustomKeyStoreId: customKeyStoreId },
     async (_input, { kms, keyStore }) => {
-      // A connect may finish at this very moment: take the state that is there then.
-      const from = findKeyStore(kms, keyStore.CustomKeyStoreId).ConnectionState;
-      await kms.keyStores.move(keyStore.CustomKeyStoreId, from, "DISCONNECTING");
+      await moveToDisconnecting(kms, keyStore.CustomKeyStoreId);
       kms.reconciler.wake(keyStore.CustomKeyStoreId);
       return undefined;
     },

@@ -33,10 +33,14 @@ export class KmsuserPasswords {
     return pending === undefined ? [this.current(keyStore)] : [pending, this.current(keyStore)];
   }
 
-  /** UpdateCustomKeyStore: from now on this is the only password tried. */
-  async replace(keyStore: KeyStore, password: string): Promise<void> {
+  /** UpdateCustomKeyStore: from now on this is the only password tried; `also` changes in the same transaction. */
+  async replace(
+    keyStore: KeyStore,
+    password: string,
+    also: Partial<Pick<KeyStore, "CustomKeyStoreName" | "CloudHsmClusterId">> = {},
+  ): Promise<void> {
     // Two generations on, so that a pending password's generation is never used again.
-    await this.#become(keyStore, password, keyStore.PasswordGeneration + 2);
+    await this.#become(keyStore, password, keyStore.PasswordGeneration + 2, also);
   }
 
   /** Write-ahead of a rotation; on disk when it resolves. */
@@ -65,11 +69,16 @@ export class KmsuserPasswords {
     );
   }
 
-  async #become(keyStore: KeyStore, password: string, generation: number): Promise<void> {
+  async #become(
+    keyStore: KeyStore,
+    password: string,
+    generation: number,
+    also: Partial<Pick<KeyStore, "CustomKeyStoreName" | "CloudHsmClusterId">> = {},
+  ): Promise<void> {
     const id = keyStore.CustomKeyStoreId;
     const pending = this.#pending(keyStore);
     const sealed = this.seal(id, generation, password);
-    const values = { PasswordSealed: sealed, PendingSealed: null, PasswordGeneration: generation };
+    const values = { ...also, PasswordSealed: sealed, PendingSealed: null, PasswordGeneration: generation };
     await this.#stores.set(id, values, async (trx) => {
       await this.#former(trx, id, keyStore.PasswordGeneration, this.current(keyStore));
       if (pending !== undefined && pending !== password)

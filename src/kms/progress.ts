@@ -22,12 +22,12 @@ export class Progress {
     this.#runs.set(id, []);
   }
 
-  note(id: string, step: string, outcome: "started" | "done" | "failed"): void {
+  note(id: string, step: string, outcome: "started" | "done" | "failed" | "undo failed"): void {
     const run = this.#runs.get(id) ?? [];
     const entry = run.at(-1);
     if (outcome === "started") {
       run.push({ step, startedAt: performance.now(), endedAt: undefined, outcome: "running" });
-    } else if (entry?.step === step) {
+    } else if (entry?.step === step && outcome !== "undo failed") {
       entry.endedAt = performance.now();
       entry.outcome = outcome;
     }

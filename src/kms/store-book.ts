@@ -46,8 +46,23 @@ export class StoreBook {
     this.#stores.set(keyStore.CustomKeyStoreId, keyStore);
   }
 
+  /** The store's row goes, and what its journal still knows of the token becomes orphaned key material. */
   async remove(id: string): Promise<void> {
-    await this.#store.db.deleteFrom("key_stores").where("CustomKeyStoreId", "=", id).execute();
+    await this.#store.transaction(async (trx) => {
+      const intents = await trx
+        .deleteFrom("key_intents")
+        .where("CustomKeyStoreId", "=", id)
+        .returning(["BackingKeyId", "KeyArn", "ClusterId", "RecordedAt"])
+        .execute();
+      const orphans = intents.map((intent) => ({ ...intent, Reason: "its key store was deleted" }));
+      if (orphans.length > 0)
+        await trx
+          .insertInto("orphans")
+          .values(orphans)
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+      await trx.deleteFrom("key_stores").where("CustomKeyStoreId", "=", id).execute();
+    });
     this.#stores.delete(id);
   }
 

@@ -77,6 +77,8 @@ export function cryptographicError(error: unknown, key?: Key): unknown {
   const cause = { cause: error };
   if (error.kind === "deadline")
     return new AwsError("DependencyTimeoutException", "The CloudHSM cluster did not answer in time.", cause);
+  // The session has tried a second worker already, so this is no passing fault.
+  if (error.kind === "start" || error.kind === "worker") return clusterUnreachable(error);
   if ((error.kind === "missing" || error.kind === "ambiguous") && key !== undefined)
     return unusableKey(key, error.kind, error);
   if (isCkr(error, CKR.PIN_LOCKED)) return new AwsError("KMSInvalidStateException", LOCKED_OUT, cause);

@@ -1,13 +1,14 @@
 /**
  * The ConnectionErrorCodes of a token that is out of reach (NETWORK_ERRORS) or damaged
  * (INTERNAL_ERROR). The repair is to put back what is missing; neither may ever make
- * keystead initialise a token again (issue 2 §4).
+ * keystead initialise a token again.
  */
+import { ConnectCustomKeyStoreCommand } from "@aws-sdk/client-kms";
 import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
-import { startKeystead, temporaryDirectory } from "./harness.ts";
+import { disconnectStore, startKeystead, temporaryDirectory } from "./harness.ts";
 import {
   disconnectedStory,
   disconnectFailed,
@@ -17,7 +18,7 @@ import {
 } from "./connection-story.ts";
 import { killAndReap, stopWorkers, warmSpares } from "./worker-processes.ts";
 
-/** A connect that gets no worker gives up after 20 s of wall time (src/kms/connection.ts). */
+/** A connect that gets no worker gives up after 20 s of wall time (src/kms/connect-steps.ts). */
 const LOGIN_DEADLINE_TIMEOUT_MS = 110_000;
 
 /** A private copy of the PKCS#11 library, so that it can be taken away, and its workers told from others. */
@@ -78,6 +79,29 @@ test(
   },
   LOGIN_DEADLINE_TIMEOUT_MS,
 );
+
+test("Disconnect does not wait for a login that hangs", async () => {
+  const module = privateModule();
+  const keystead = await startKeystead({ module });
+  const story = await disconnectedStory(keystead);
+  await warmSpares(module);
+  const goOn = stopWorkers(module);
+  try {
+    await keystead.kms.send(new ConnectCustomKeyStoreCommand({ CustomKeyStoreId: story.storeId }));
+    await expect
+      .poll(() => keystead.manage("GET", "stores"), { timeout: 10_000 })
+      .toMatchObject({
+        body: { stores: [{ steps: expect.arrayContaining([expect.objectContaining({ step: "log-in" })]) }] },
+      });
+    const asked = performance.now();
+    await disconnectStore(keystead, story.storeId);
+    // A login that hangs ends by itself after 20 s.
+    expect(performance.now() - asked).toBeLessThan(10_000);
+  } finally {
+    goOn();
+  }
+  await expectRepaired(keystead, story);
+});
 
 test("one HSM worker that hangs is no failure: the connect takes another", async () => {
   const module = privateModule();

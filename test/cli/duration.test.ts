@@ -27,3 +27,10 @@ test.each(["", "30", "-5s", "5 s", "1y", "P", "PT", "P1M", "P1Y", "P1DT", "1e3s"
     expect(parse).toThrow(/30s, 5m, 8d or PT5M/);
   },
 );
+
+test.each(["3650001d", `${"9".repeat(400)}s`, `P${"9".repeat(30)}D`, "1h99999999d"])(
+  "%j is refused as too long",
+  (text) => {
+    expect(() => parseDuration(text)).toThrow(/too long; the longest is 3650000d/);
+  },
+);

@@ -1,6 +1,7 @@
 /** The virtual clock: advancing, freezing, waiting. */
 import { afterEach, expect, test, vi } from "vitest";
 import { Clock } from "../../src/core/clock.ts";
+import { Refusal } from "../../src/core/errors.ts";
 
 const DAY = 86_400_000;
 
@@ -86,4 +87,35 @@ test("listeners hear every move by hand", () => {
   clock.freeze();
   clock.reset();
   expect(heard).toHaveBeenCalledTimes(3);
+});
+
+test.each([
+  [-1, /only moves forward/],
+  [Number.NEGATIVE_INFINITY, /only moves forward/],
+  [Number.NaN, /only moves forward/],
+  [Number.POSITIVE_INFINITY, /9999-12-31/],
+  [100_000_000 * DAY, /9999-12-31/],
+  [8_000 * 366 * DAY, /9999-12-31/],
+])("a move by %d ms is refused, and the clock stays where it is", (ms, sentence) => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  const clock = new Clock();
+  const heard = vi.fn<() => void>();
+  clock.onChange(heard);
+  for (const frozen of [false, true]) {
+    if (frozen) clock.freeze();
+    const move = (): void => clock.advance(ms);
+    expect(move).toThrow(Refusal);
+    expect(move).toThrow(sentence);
+    expect(clock.now()).toBe(Date.UTC(2026, 0, 1));
+  }
+  expect(heard, "only the freeze is a change").toHaveBeenCalledOnce();
+});
+
+test("the last day of the calendar can be reached, and not passed, also in steps", () => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  const clock = new Clock();
+  clock.advance(Date.UTC(9999, 11, 31) - Date.now());
+  expect(new Date(clock.now()).toISOString()).toBe("9999-12-31T00:00:00.000Z");
+  clock.advance(0);
+  expect(() => clock.advance(1)).toThrow("reset it");
 });

@@ -58,6 +58,21 @@ test("an abort during the last step undoes everything as well", async () => {
 
 test("undoSteps takes down what an earlier run built", async () => {
   const log: Log = [];
-  await undoSteps([step("a"), step("b", undefined, false), step("c")], log);
+  await undoSteps([step("a"), step("b", undefined, false), step("c")], log, () => undefined);
   expect(log).toEqual(["undo c", "undo a"]);
+});
+
+test("an undo that fails is told and keeps neither the others nor the first error away", async () => {
+  const log: Log = [];
+  const heard: string[] = [];
+  const broken: Step<Log> = { ...step("b"), undo: () => Promise.reject(new Error("still there")) };
+  const failing = step("c", () => {
+    throw new Error("the cause");
+  });
+  const run = runSteps([step("a"), broken, failing], log, new AbortController().signal, (name, outcome) =>
+    heard.push(`${name} ${outcome}`),
+  );
+  await expect(run).rejects.toThrow("the cause");
+  expect(log.slice(-2)).toEqual(["undo c", "undo a"]);
+  expect(heard).toContain("b undo failed");
 });

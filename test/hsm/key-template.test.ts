@@ -109,7 +109,7 @@ const FLAGS: readonly [name: string, attribute: number, value: boolean][] = [
   ["derive", pkcs11.CKA_DERIVE, false],
   ["sign", pkcs11.CKA_SIGN, false],
   ["verify", pkcs11.CKA_VERIFY, false],
-  // Session copies need both (issue 2 §2).
+  // Session copies need both.
   ["modifiable", pkcs11.CKA_MODIFIABLE, true],
   ["destroyable", CKA_DESTROYABLE, true],
 ];

@@ -91,6 +91,7 @@ test("nothing is attached to a key that was deleted meanwhile", async () => {
   await grants.create(key, WISH, ISSUER, 0);
   usage.note(key, { operation: "Encrypt", requestId: "r" }, 0);
   await store.transaction((trx) => keys.remove(trx, key));
+  keys.forget(key.KeyId);
   for (const book of [aliases, grants]) book.forget(key.KeyId);
   const missing = { code: "NotFoundException", message: `Key '${key.Arn}' does not exist` };
   await expect(aliases.create("alias/late", key, 0)).rejects.toMatchObject(missing);

@@ -202,6 +202,18 @@ test.each([
   ["POST", "/_keystead/clock/advance", { by: -1 }, 400, '"by"'],
   ["POST", "/_keystead/clock/advance", { by: "soon" }, 400, "not a duration"],
   ["POST", "/_keystead/clock/advance", {}, 400, '"by"'],
+  ["POST", "/_keystead/clock/advance", { by: null }, 400, '"by"'],
+  ["POST", "/_keystead/clock/advance", { by: Number.NaN }, 400, '"by"'],
+  ["POST", "/_keystead/clock/advance", '{"by": NaN}', 400, "not JSON"],
+  ["POST", "/_keystead/clock/advance", '{"by": 1e999}', 400, '"by"'],
+  ["POST", "/_keystead/clock/advance", { by: 1e308 }, 400, "9999-12-31"],
+  ["POST", "/_keystead/clock/advance", { by: 1e15 }, 400, "9999-12-31"],
+  ["POST", "/_keystead/clock/advance", { by: "3650000d" }, 400, "9999-12-31"],
+  ["POST", "/_keystead/clock/advance", { by: "100000000d" }, 400, "too long"],
+  ["POST", "/_keystead/clock/advance", { by: `${"9".repeat(400)}d` }, 400, "too long"],
+  ["POST", "/_keystead/clock/advance", { by: "-8d" }, 400, "not a duration"],
+  ["POST", "/_keystead/clock/advance", { by: "NaN" }, 400, "not a duration"],
+  ["POST", "/_keystead/clock/advance", { by: "" }, 400, "not a duration"],
   ["POST", "/_keystead/clock/advance", "{broken", 400, "not JSON"],
   ["POST", "/_keystead/subnets/s/fill", { free: 1.5 }, 400, '"free"'],
   ["POST", "/_keystead/subnets", { AvailabilityZone: "a", Other: 1 }, 400, "Other"],
@@ -209,13 +221,17 @@ test.each([
   ["POST", "/_keystead/clusters/c/hsm", { command: "" }, 400, '"command"'],
   ["PUT", "/_keystead/transitions/no-such", { progression: "immediate" }, 404, "no lifecycle"],
   ["PUT", "/_keystead/transitions/cloudhsmv2::hsm", { progression: "manual", times: 0 }, 400, '"times"'],
+  ["PUT", "/_keystead/transitions/cloudhsmv2::hsm", { progression: "time", seconds: -1 }, 400, '"seconds"'],
   ["GET", "/_keystead/nothing", undefined, 404, "README"],
 ])("%s %s with %j is refused with one sentence", async (method, path, body, status, part) => {
   const { services, calls } = fakes();
+  services.clock.freeze();
+  const before = services.clock.now();
   const answer = await send(await listen(services), method, path, body);
   expect(answer.status).toBe(status);
   expect(answer.json["error"]).toContain(part);
   expect(calls).toEqual([]);
+  expect(services.clock.now(), "the clock has not moved").toBe(before);
 });
 
 test("a body over 64 KiB is refused", async () => {
