@@ -52,6 +52,8 @@ const schema = z.strictObject({
   timing: z.enum(["instant", "dev", "aws"]).default("dev"),
   /** aws limits request rates as AWS does; counted quotas hold always. */
   quotas: z.enum(["off", "aws"]).default("off"),
+  /** Seconds of virtual time until a new grant counts without its token, as AWS's eventual consistency has it. */
+  grantLag: z.coerce.number().min(0).max(3600).default(0),
   /** PKCS#11 library. */
   module: path.optional(),
   /** Who runs the data-key verbs. */

@@ -73,6 +73,7 @@ export interface Shared {
   readonly modulePath: string;
   readonly backend: Config["backend"];
   readonly quotas: Config["quotas"];
+  readonly grantLagMs: number;
   readonly clock: Clock;
   readonly transitions: Transitions;
   readonly vault: Vault;
@@ -94,7 +95,9 @@ export function openShared(
   undo.push(() => spares.close());
   undo.push(() => clock.close());
   const transitions = new Transitions(clock, config.timing);
-  return { modulePath, backend, quotas, clock, transitions, vault: openVault(directory), spares, log };
+  const grantLagMs = config.grantLag * 1000;
+  const vault = openVault(directory);
+  return { modulePath, backend, quotas, grantLagMs, clock, transitions, vault, spares, log };
 }
 
 /** Open a world's state and construct its services; `undo` learns how to close them. */
@@ -129,7 +132,7 @@ export async function loadBooks({ keys, keyStores, aliases, grants, usage }: Kms
 }
 
 function construct(
-  { modulePath, backend, quotas, clock, transitions, vault, spares, log }: Shared,
+  { modulePath, backend, quotas, grantLagMs, clock, transitions, vault, spares, log }: Shared,
   { account, region }: WorldName,
   directory: string,
   store: Store,
@@ -157,7 +160,7 @@ function construct(
     logins,
     keys,
     aliases: new AliasBook(store),
-    grants: new GrantBook(store),
+    grants: new GrantBook(store, grantLagMs),
     usage: new KeyUsage(store),
     keyStores,
     passwords: new KmsuserPasswords(keyStores, vault, () => clock.now()),

@@ -1,6 +1,7 @@
 /** `doctor`: looks at what most often goes wrong outside the server, and says how to mend each. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { reason, Refusal } from "../core/errors.ts";
 import type { Readiness, ServerInfo } from "../manage/wire.ts";
@@ -19,6 +20,7 @@ interface Finding {
 
 const EVAL = `eval "$(${SELF} env)"`;
 const ADDON = new URL("../../native/build/Release/keystead.node", import.meta.url);
+const HEADERS = resolve(process.execPath, "../../include/node/node_api.h");
 
 export function doctorCommand(program: Command): void {
   program
@@ -66,7 +68,9 @@ async function softhsm(): Promise<Finding> {
 
 function addon(): Finding {
   const good = existsSync(ADDON);
-  return finding("addon", good, good ? "built" : "native/build has no keystead.node", "make build");
+  const download = `make build; it downloads Node's headers, because there is no ${HEADERS} (Debian: libnode-dev).`;
+  const fix = existsSync(HEADERS) ? "make build" : download;
+  return finding("addon", good, good ? "built" : "native/build has no keystead.node", fix);
 }
 
 async function server(client: ManagementClient): Promise<Finding[]> {

@@ -53,6 +53,7 @@ function serverOptions(command: Command): Command {
     )
     .addOption(new Option("--timing <preset>", "how long lifecycles take").choices(["instant", "dev", "aws"]))
     .addOption(new Option("--quotas <which>", "request rates: unlimited, or as AWS").choices(["off", "aws"]))
+    .option("--grant-lag <seconds>", "how long a new grant takes to count without its token (--auth iam)")
     .option("--module <path>", "PKCS#11 module (default: SoftHSM2 where the system has it)")
     .addOption(new Option("--backend <name>", "data-key verbs through").choices(["native", "graphene"]))
     .addOption(

@@ -1,7 +1,7 @@
 /**
  * What the reconciler does for clusters and HSMs: wait as the transition model says, then
- * make the recorded state true. Every act holds the cluster's mutex; a restart runs the
- * same drivers again.
+ * make the recorded state true. Every act holds the cluster's mutex; a run that throws is
+ * tried again by the reconciler, and a restart runs the same drivers.
  */
 import { reason } from "../core/errors.ts";
 import { follow } from "../core/machine.ts";

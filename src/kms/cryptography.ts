@@ -117,7 +117,8 @@ function authorizeBoth(context: KmsContext & Request, input: object, source: Key
 function sideOf(input: object, side: "Source" | "Destination"): object {
   const given = input as Readonly<Record<string, unknown>>;
   const members = ["KeyId", "EncryptionContext", "EncryptionAlgorithm"];
-  return Object.fromEntries(members.map((name) => [name, given[`${side}${name}`]]));
+  const ofSide = members.map((name) => [name, given[`${side}${name}`]] as const);
+  return Object.fromEntries([...ofSide, ["GrantTokens", given["GrantTokens"]]]);
 }
 
 const cryptographic = { key: "KeyId", forms: "any", use: "cryptographic" } as const;

@@ -42,13 +42,16 @@ export interface Grant extends GrantWish {
 
 export class GrantBook {
   readonly #store: Store;
+  readonly #lagMs: number;
   readonly #grants = new Map<string, Grant>();
   readonly #byKey = new Map<string, Grant[]>();
   /** Checks and writes take turns: a name is found once, a quota is never passed. */
   readonly #turn = new Mutex();
 
-  constructor(store: Store) {
+  /** @param lagMs how long a grant without its token takes to count */
+  constructor(store: Store, lagMs = 0) {
     this.#store = store;
+    this.#lagMs = lagMs;
   }
 
   /** Read all grants; at start and after a reset. */
@@ -65,6 +68,16 @@ export class GrantBook {
 
   ofKey(keyId: string): readonly Grant[] {
     return this.#byKey.get(keyId) ?? NO_GRANTS;
+  }
+
+  /**
+   * The grants of a key that count at virtual time `now`: those made before the configured
+   * lag, which stands for KMS's eventual consistency, and at once those whose token is shown.
+   */
+  inForce(keyId: string, now: number, tokens: readonly string[] = []): readonly Grant[] {
+    if (this.#lagMs === 0) return this.ofKey(keyId);
+    const shown = new Set(tokens.map((token) => this.ofToken(token)));
+    return this.ofKey(keyId).filter((grant) => grant.CreationDate + this.#lagMs <= now || shown.has(grant));
   }
 
   all(): readonly Grant[] {

@@ -33,6 +33,7 @@ export interface Asked {
   readonly CustomerMasterKeySpec?: string;
   readonly KeyUsage?: string;
   readonly MultiRegion?: boolean;
+  readonly GrantTokens?: readonly string[];
   /** Of ReEncrypt: whether both sides are the same key. */
   readonly sameKey?: boolean;
   /** Of RetireGrant: the grant itself, in place of all those of the key. */
@@ -43,7 +44,7 @@ export interface Asked {
 interface World {
   readonly clock: Clock;
   readonly aliases: { all(keyId: string): readonly { readonly AliasName: string }[] };
-  readonly grants: { ofKey(keyId: string): readonly GrantFacts[] };
+  readonly grants: { inForce(keyId: string, now: number, tokens?: readonly string[]): readonly GrantFacts[] };
 }
 
 /** A question about no key: identity policies decide. */
@@ -93,7 +94,7 @@ export function keyQuestion(
     context,
     encryptionContext,
     keyPolicy: key.Policy,
-    grants: asked.grants ?? grants.ofKey(key.KeyId),
+    grants: asked.grants ?? grants.inForce(key.KeyId, clock.now(), asked.GrantTokens),
   };
 }
 
