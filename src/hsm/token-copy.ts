@@ -1,7 +1,8 @@
 /**
  * Copies of token directories. A token directory is relocatable, so a copy of its files is a
- * backup (design/softhsm.md §1). Key object files are written once, when the key is made; the
- * header is rewritten in place, so whoever copies a token in use must hold its header lock.
+ * backup (design/softhsm.md §1). Key object files are written once, in several steps, when the
+ * key is made; the header is rewritten in place. So whoever copies a token in use must keep out
+ * the making of keys and hold the header lock.
  */
 import { constants } from "node:fs";
 import { chmod, copyFile, mkdir, open, readdir, rename, rm } from "node:fs/promises";

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ClusterToken } from "../../src/hsm/cluster-token.ts";
 import { CKR, isCkr } from "../../src/hsm/errors.ts";
+import { objectFiles } from "../../src/hsm/header.ts";
 import type { Tokens } from "../../src/hsm/tokens.ts";
 import {
   CLUSTER,
@@ -95,6 +96,32 @@ test("a session goes on while backups are made beside logins and new keys, and e
   ended = true;
   await serving;
   expect(served).toBeGreaterThan(0);
+  await session.close();
+});
+
+test("keys made while backups are copied are in them whole, or not at all", async () => {
+  const session = openSession(token);
+  await makeKey(session);
+  for (let round = 0; round < 4; round += 1) {
+    const copy = `${to}${round}`;
+    const made = Array.from({ length: 20 }, () => token.durably(() => makeKey(session)));
+    // A session without a worker logs in, under the header lock, in the midst of making its key.
+    const late = openSession(token);
+    await Promise.all([token.backup(copy), ...made, token.durably(() => makeKey(late)), token.backup(copy)]);
+    await late.close();
+    const other = tokens.of(`cluster-otherother${"abcd"[round]}`);
+    await other.restore(copy);
+    const keys = await other.listKeys(USER_PIN);
+    expect(keys.length).toBe(objectFiles(homeOf(other)).size);
+    const restored = openSession(other);
+    for (const { id, label } of keys) {
+      const ref = { id: Buffer.from(id, "latin1"), label: Buffer.from(label) };
+      const sealed = await restored.encrypt(ref, NOTHING, Buffer.from("secret"));
+      expect(await restored.decrypt(ref, NOTHING, sealed)).toEqual(Buffer.from("secret"));
+      expect(await session.decrypt(ref, NOTHING, sealed)).toEqual(Buffer.from("secret"));
+    }
+    await restored.close();
+  }
   await session.close();
 });
 

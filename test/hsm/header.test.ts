@@ -1,11 +1,11 @@
 /** The token header, SoftHSM's `token.object`: when it is whole, and how it comes back from the side copy. */
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { ClusterToken } from "../../src/hsm/cluster-token.ts";
 import { isCkr, CKR } from "../../src/hsm/errors.ts";
-import { isWholeHeader, protectHeader } from "../../src/hsm/header.ts";
+import { isWholeHeader, protectHeader, syncNewObjects } from "../../src/hsm/header.ts";
 import type { Tokens } from "../../src/hsm/tokens.ts";
 import {
   USER_PIN,
@@ -123,4 +123,13 @@ test("while a changed PIN is not proven, the side copy keeps the header from bef
   expect(readFileSync(headerPath(token))).toEqual(changed);
   protectHeader(home, sideCopyPath(token), true);
   expect(readFileSync(sideCopyPath(token))).toEqual(changed);
+});
+
+test("a key that vanishes before it is put on disk is no error", () => {
+  const home = dirname(headerPath(token));
+  // A name whose file is gone, as after a destruction between readdir and fsync.
+  const gone = join(home, "gone.object");
+  symlinkSync(join(home, "nowhere"), gone);
+  syncNewObjects(home, new Set());
+  rmSync(gone);
 });

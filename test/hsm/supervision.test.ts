@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { ClusterToken } from "../../src/hsm/cluster-token.ts";
 import { Pkcs11Error } from "../../src/hsm/errors.ts";
 import type { KeyRef } from "../../src/hsm/frames.ts";
@@ -140,28 +140,46 @@ test("a stopped worker: a creation ends with a deadline error in 5 s, a read is 
 });
 
 test("a session that cannot log in says why, backs off, and comes back", async () => {
-  let pin = "wrongWrong";
+  let forthcoming = false;
   let asked = 0;
   const session = new KmsSession(
     token,
     undefined,
     () => {
       asked += 1;
-      return Promise.resolve(pin);
+      return forthcoming ? Promise.resolve(USER_PIN) : Promise.reject(new Error("the database is busy"));
     },
     { replaced: () => undefined },
   );
-  expect(await kindOf(session.probe())).toBe("token");
+  expect(await kindOf(session.probe())).toBe("worker");
   expect(session.serving).toBe(false);
-  expect(session.failure).toMatchObject({ function: "C_Login", rv: 0xa0 });
+  expect(session.failure).toMatchObject({ function: "C_Login" });
   // Within the back-off the known failure is the answer; the token is not asked again.
   await Promise.all(Array.from({ length: 20 }, () => kindOf(session.probe())));
   expect(asked).toBeLessThanOrEqual(2);
-  pin = USER_PIN;
+  forthcoming = true;
   await eventually("the session logs in", async () => (await kindOf(session.probe())) === "none");
   expect(session.failure).toBeUndefined();
   await session.close();
   expect(await kindOf(session.probe())).toBe("worker");
+});
+
+test("a refused PIN is not tried again for a minute, because each try rewrites the header", async () => {
+  let pin = "wrongWrong";
+  const session = new KmsSession(token, undefined, () => Promise.resolve(pin), { replaced: () => undefined });
+  expect(await kindOf(session.probe())).toBe("token");
+  expect(session.failure).toMatchObject({ function: "C_Login", rv: 0xa0 });
+  pin = USER_PIN;
+  const serve = vi.spyOn(token, "serve");
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + 58_000);
+  for (let round = 0; round < 10; round += 1) expect(await kindOf(session.probe())).toBe("token");
+  expect(serve).not.toHaveBeenCalled();
+  clock.mockImplementation(() => now() + 61_000);
+  expect(await kindOf(session.probe())).toBe("none");
+  expect(serve).toHaveBeenCalledTimes(1);
+  vi.restoreAllMocks();
+  await session.close();
 });
 
 test("closing a session ends its worker", async () => {
