@@ -32,11 +32,13 @@ export class KmsSession {
   #backoffMs = FIRST_BACKOFF_MS;
   #notBefore = 0;
   #lastFailure: Pkcs11Error | undefined;
-  #startedAt = performance.now();
+  #startedAt: number;
+  readonly #now: () => number;
   #closed = false;
 
   /**
    * @param worker logged in as kmsuser and indexed; undefined when the first one could not be had (restart)
+   * @param now monotonic milliseconds, for back-off
    * @param pin the store's current password, for a replacement's C_Login; it is not kept here
    */
   constructor(
@@ -44,7 +46,10 @@ export class KmsSession {
     worker: HsmWorker | undefined,
     pin: () => Promise<string>,
     events: SessionEvents,
+    now: () => number = () => performance.now(),
   ) {
+    this.#now = now;
+    this.#startedAt = now();
     this.#token = token;
     this.#worker = worker;
     this.#pin = pin;
@@ -128,7 +133,7 @@ export class KmsSession {
   /** Errors after which the worker's state is not to be trusted. */
   #spoils(error: unknown): boolean {
     if (!(error instanceof Pkcs11Error)) return false;
-    if (error.kind === "missing") return performance.now() - this.#startedAt > MISSING_KEY_RESTART_MS;
+    if (error.kind === "missing") return this.#now() - this.#startedAt > MISSING_KEY_RESTART_MS;
     return error.kind === "token" || error.kind === "worker" || error.kind === "deadline";
   }
 
@@ -147,11 +152,11 @@ export class KmsSession {
   }
 
   async #replace(): Promise<HsmWorker> {
-    if (performance.now() < this.#notBefore && this.#lastFailure !== undefined) throw this.#lastFailure;
+    if (this.#now() < this.#notBefore && this.#lastFailure !== undefined) throw this.#lastFailure;
     try {
       const { worker } = await this.#token.serve([await this.#pin()]);
       this.#worker = worker;
-      this.#startedAt = performance.now();
+      this.#startedAt = this.#now();
       this.#backoffMs = FIRST_BACKOFF_MS;
       this.#lastFailure = undefined;
       this.#events.replaced();
@@ -160,7 +165,7 @@ export class KmsSession {
       const failure = error instanceof Pkcs11Error ? error : new Pkcs11Error("worker", 0, "C_Login");
       this.#lastFailure = failure;
       const refused = isCkr(failure, ...REFUSED_PIN);
-      this.#notBefore = performance.now() + (refused ? REFUSED_PIN_BACKOFF_MS : this.#backoffMs);
+      this.#notBefore = this.#now() + (refused ? REFUSED_PIN_BACKOFF_MS : this.#backoffMs);
       this.#backoffMs = Math.min(this.#backoffMs * 2, LONGEST_BACKOFF_MS);
       throw failure;
     }
