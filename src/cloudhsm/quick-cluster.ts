@@ -8,7 +8,7 @@ import * as x509 from "@peculiar/x509";
 import { setTimeout as delay } from "node:timers/promises";
 import { Refusal } from "../core/errors.ts";
 import { callAsRoot } from "../core/in-process.ts";
-import { activeHsms } from "./clusters.ts";
+import { activeHsms, type ClusterRow } from "./clusters.ts";
 import { requireCluster, type CloudHsm } from "./context.ts";
 import { ADMIN } from "./users.ts";
 import { KMS_USER } from "./passwords.ts";
@@ -21,6 +21,8 @@ const YEAR_MS = 365 * 86_400_000;
 const BACKDATED_MS = 3_600_000;
 /** How often a waiting client describes the cluster, in wall time. */
 const DESCRIBE_EVERY_MS = 25;
+/** Longer than the reconciler's first few retries. */
+const RETRIED_WITHIN_MS = 20_000;
 
 /**
  * Sign the cluster's CSR with a throw-away CA, initialise, activate, and make kmsuser if a password is given.
@@ -45,6 +47,7 @@ export async function initializeWithThrowAwayCa(
     TrustAnchor: customerCaPem,
   });
   await settled(cloudhsm, clusterId);
+  await leaves(cloudhsm, clusterId, "INITIALIZE_IN_PROGRESS");
   const password = adminPassword;
   await operate(cloudhsm, { clusterId, command: "cluster activate", args: { password } });
   if (kmsuserPassword !== undefined)
@@ -126,6 +129,16 @@ async function call<T>(cloudhsm: CloudHsm, name: string, input: object): Promise
 async function operate(cloudhsm: CloudHsm, request: OperatorRequest): Promise<void> {
   const reply = await runOperatorCommand(cloudhsm, request);
   if (reply.error_code !== 0) throw new Refusal(String(reply.data));
+}
+
+/** A run of the reconciler that failed is tried again after a while; @throws Refusal when it takes too long */
+async function leaves(cloudhsm: CloudHsm, clusterId: string, state: ClusterRow["State"]): Promise<void> {
+  const end = Date.now() + RETRIED_WITHIN_MS;
+  while ((await requireCluster(cloudhsm, clusterId)).State === state) {
+    if (Date.now() > end)
+      throw new Refusal(`The cluster ${clusterId} stays ${state}; the server's log says why.`);
+    await delay(DESCRIBE_EVERY_MS);
+  }
 }
 
 /** Wait as a client does, describing the resource: that is what moves a `manual` progression on. */
